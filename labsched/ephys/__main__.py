@@ -1,0 +1,44 @@
+"""``python -m labsched.ephys VERB ...``: the science from the command line, one module a verb, imported when called."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from labsched.ephys.errors import EphysError
+
+#: What can be asked, and the function that answers: it takes the words after the verb and returns the exit code.
+VERBS = {
+    "check": "labsched.ephys.commands:check",
+    "denoise": "labsched.ephys.commands:denoise",
+    "evaluate": "labsched.ephys.evaluate:main",
+    "klusta": "labsched.ephys.klusta.command:main",
+    "synth": "labsched.ephys.synth:main",
+}
+
+USAGE = f"usage: python -m labsched.ephys {{{','.join(VERBS)}}} ...   (VERB --help says more)"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; exit codes: 0 it worked, 1 it did not (``error: SENTENCE`` ends stderr), 2 wrong usage."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words:
+        print(USAGE, file=sys.stderr)
+        return 2
+    verb, rest = words[0], words[1:]
+    if verb in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    if verb not in VERBS:
+        print(f"{USAGE}\nerror: there is no verb {verb!r}: it is one of {', '.join(VERBS)}", file=sys.stderr)
+        return 2
+    module, function = VERBS[verb].split(":")
+    try:
+        return int(getattr(importlib.import_module(module), function)(rest) or 0)
+    except EphysError as error:
+        sys.stdout.flush()
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
