@@ -1,14 +1,14 @@
 """klusta's .prb files: Python source that defines ``channel_groups``, read without running it.
 
-People write ``list(range(16))``, comprehensions and small loops in them, so :mod:`.harmless` evaluates that much of
+People write ``list(range(16))``, comprehensions and small loops in them, so :mod:`..harmless` evaluates that much of
 Python, and nothing that could touch anything outside.
 """
 
 from math import isfinite
 from typing import Any
 
+from .. import harmless
 from ..errors import EphysError
-from . import harmless
 from .layout import Probe, Site
 
 STEP_UM = 20.0

@@ -1,4 +1,4 @@
-"""As much of Python as people write in a probe file, evaluated without running it.
+"""As much of Python as people write in a .prb or .prm file, evaluated without running it.
 
 Literals, arithmetic, ``range``, ``list`` and their like, comprehensions, ``for`` loops, ``if``, and filling lists and
 dictionaries. No imports, no definitions, no attributes but the few methods below, and a bound on the work: a file
@@ -84,7 +84,7 @@ class _Run:
         source = " ".join(ast.unparse(node).split())
         short = source if len(source) <= 60 else source[:57] + "..."
         return Unreadable(
-            f"line {getattr(node, 'lineno', self.line)}: {short!r} is more Python than a probe file may have; "
+            f"line {getattr(node, 'lineno', self.line)}: {short!r} is more Python than this file may have; "
             "write the numbers out, or use range(), list(), comprehensions and for loops"
         )
 
