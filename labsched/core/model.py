@@ -1,0 +1,79 @@
+"""The nouns. Frozen, typed, and free of anything that could change under the one who holds them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+Needs = Mapping[str, int]
+"""Slots by pool: ``{"CPU": 4, "GPU": 1}``."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpec:
+    """One command line and what it needs. `outputs` must exist after exit 0, relative to `cwd` or absolute."""
+
+    name: str
+    argv: tuple[str, ...]
+    needs: dict[str, int]
+    cwd: str
+    outputs: tuple[str, ...] = ()
+    time_limit: float | None = None  # seconds
+    env: dict[str, str] = field(default_factory=dict)  # on top of the job's
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """What a person asked for, with every recipe expanded: it never changes once it is queued.
+
+    The stages run one after the other. `key` says what must not be queued twice at a time (a block); `after` are the
+    numbers of jobs, or the names of jobs in the same request, that must succeed first.
+    """
+
+    name: str
+    stages: tuple[StageSpec, ...]
+    recipe: str = "command"
+    key: str | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    after: tuple[int | str, ...] = ()
+    priority: int = 0
+    hold: bool = False
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A named number of slots. A paused pool finishes what it runs and starts nothing."""
+
+    name: str
+    slots: int
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """An open attempt: the slots that it holds, and when it may give them back (seconds since the epoch)."""
+
+    stage: int
+    job: int
+    user: str
+    needs: Needs
+    expected_end: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A stage that may start as soon as there is room: not held, nothing before it that has not succeeded."""
+
+    stage: int
+    job: int
+    user: str
+    needs: Needs
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that the plan may look at. `waiting` may leave out stages behind others that need, rank and own the same."""
+
+    pools: Mapping[str, Pool]
+    holdings: tuple[Holding, ...]
+    waiting: tuple[Waiting, ...]

@@ -1,0 +1,176 @@
+"""plan(snapshot, now) -> what starts now. THE scheduling decision; `explain` says the same in words.
+
+The order is: priority; then fair share (the person who holds the least, as a share of the pools, goes first); then
+first come, first served. A stage starts if its pools have room. One that does not fit reserves what it needs if it is
+the first to lack those slots, so that whoever comes later can only overtake it where that cannot delay it: a wide
+stage is never starved by narrow ones. Stages that need a paused pool, or more than a pool has, reserve nothing.
+
+Stages that agree in needs, priority and owner are interchangeable but for their age, so the plan works on such
+*lines*: the oldest of a line speaks for all of it, and the cost grows with the number of lines and of starts, never
+with the length of the queue.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from labsched.core.model import Holding, Needs, Snapshot, Waiting
+
+
+class Obstacle(StrEnum):
+    """What stands in a stage's way."""
+
+    PAUSED = "paused"  # its pool is paused
+    TOO_WIDE = "too_wide"  # it needs more slots than the pool has
+    NO_POOL = "no_pool"
+    FULL = "full"  # others hold the slots
+    RESERVED = "reserved"  # the slots are free, but kept for a stage that came first
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Why a line does not start.
+
+    `by` is the stage for which the slots are kept; `after` the attempt whose end makes room, and `at` when that may be
+    (seconds since the epoch); each None where there is none, or nobody can tell.
+    """
+
+    obstacle: Obstacle
+    pool: str
+    by: Waiting | None = None
+    after: Holding | None = None
+    at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What starts, in order, and what stands in the way of the first of each line that does not."""
+
+    starts: tuple[Waiting, ...]
+    blocked: Mapping["LineKey", Blocked]
+
+
+LineKey = tuple[int, str, tuple[tuple[str, int], ...]]
+
+
+def line_of(stage: Waiting) -> LineKey:
+    """What the plan looks at in a stage, its age apart."""
+    return (stage.priority, stage.user, tuple(sorted(stage.needs.items())))
+
+
+def plan(snapshot: Snapshot, now: float) -> Plan:
+    """Decide what starts, at `now` (seconds since the epoch).
+
+    Pure, total and deterministic; `snapshot.waiting` may come in any order.
+    """
+    free = free_slots(snapshot)
+    share = shares(snapshot)
+    lines = _lines(snapshot.waiting)
+    starts: list[Waiting] = []
+    blocked: dict[LineKey, Blocked] = {}
+    kept: dict[str, Waiting] = {}  # by pool: the stage for which whatever is free there is kept
+    while lines:
+        key = min(lines, key=lambda k: (-k[0], share[k[1]], lines[k][0].stage))
+        stage = lines[key][0]
+        obstacle = _unable(snapshot, stage.needs) or _lacking(snapshot, free, stage.needs, kept, now)
+        if obstacle is None:
+            starts.append(stage)
+            _take(free, stage.needs)
+            share[stage.user] += _share_of(snapshot, stage.needs)
+            lines[key].popleft()
+            if not lines[key]:
+                del lines[key]
+            continue
+        # Room only shrinks while we plan: what stops the first of a line stops all of it.
+        blocked[key] = obstacle
+        del lines[key]
+        if obstacle.obstacle is Obstacle.FULL:
+            lacking = [pool for pool, n in stage.needs.items() if n > free[pool]]
+            _take(free, stage.needs)
+            kept.update((pool, stage) for pool in lacking)
+    return Plan(tuple(starts), blocked)
+
+
+def free_slots(snapshot: Snapshot) -> dict[str, int]:
+    """Slots that nobody holds, by pool; below zero where a pool was shrunk under what runs in it."""
+    free = {name: pool.slots for name, pool in snapshot.pools.items()}
+    for holding in snapshot.holdings:
+        for pool, n in holding.needs.items():
+            free[pool] = free.get(pool, 0) - n
+    return free
+
+
+def shares(snapshot: Snapshot) -> dict[str, float]:
+    """By person: the sum over what they hold of the largest share of a pool that each takes (as in dominant-resource
+    fairness: Ghodsi et al., NSDI 2011)."""
+    result: dict[str, float] = defaultdict(float)
+    for holding in snapshot.holdings:
+        result[holding.user] += _share_of(snapshot, holding.needs)
+    return result
+
+
+def never_fits(pools: Mapping[str, int], needs: Needs) -> str | None:
+    """Why a stage with these needs could never start with these pools, in words; None where it could."""
+    for pool, n in sorted(needs.items()):
+        if pool not in pools:
+            return f"there is no pool {pool}; the pools are {', '.join(sorted(pools))}"
+        if n > pools[pool]:
+            return f"it needs {n} slots of {pool}, and there are {pools[pool]}"
+    return None
+
+
+def _lines(waiting: Iterable[Waiting]) -> dict[LineKey, deque[Waiting]]:
+    lines: dict[LineKey, deque[Waiting]] = defaultdict(deque)
+    for stage in sorted(waiting, key=lambda w: w.stage):
+        lines[line_of(stage)].append(stage)
+    return lines
+
+
+def _unable(snapshot: Snapshot, needs: Needs) -> Blocked | None:
+    for name, n in sorted(needs.items()):
+        pool = snapshot.pools.get(name)
+        if pool is None:
+            return Blocked(Obstacle.NO_POOL, name)
+        if n > pool.slots:
+            return Blocked(Obstacle.TOO_WIDE, name)
+        if pool.paused:
+            return Blocked(Obstacle.PAUSED, name)
+    return None
+
+
+def _lacking(
+    snapshot: Snapshot, free: Mapping[str, int], needs: Needs, kept: Mapping[str, Waiting], now: float
+) -> Blocked | None:
+    lacking = [pool for pool, n in sorted(needs.items()) if n > free[pool]]
+    if not lacking:
+        return None
+    for pool in lacking:
+        if pool in kept:
+            return Blocked(Obstacle.RESERVED, pool, by=kept[pool])
+    pool = lacking[0]
+    after = _makes_room(snapshot, pool, needs[pool] - free[pool], now)
+    at = max(after.expected_end, now) if after and after.expected_end is not None else None
+    return Blocked(Obstacle.FULL, pool, after=after, at=at)
+
+
+def _makes_room(snapshot: Snapshot, pool: str, lacking: int, now: float) -> Holding | None:
+    """The attempt whose end frees the last of the slots that are lacking, as far as ends can be told."""
+    holdings = [h for h in snapshot.holdings if h.needs.get(pool)]
+    last = float("inf")
+    for holding in sorted(
+        holdings, key=lambda h: (last if h.expected_end is None else max(h.expected_end, now), h.stage)
+    ):
+        lacking -= holding.needs[pool]
+        if lacking <= 0:
+            return holding
+    return None
+
+
+def _take(free: dict[str, int], needs: Needs) -> None:
+    for pool, n in needs.items():
+        free[pool] -= n
+
+
+def _share_of(snapshot: Snapshot, needs: Needs) -> float:
+    return max((n / max(snapshot.pools[p].slots, 1) for p, n in needs.items() if p in snapshot.pools), default=0.0)

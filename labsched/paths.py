@@ -1,0 +1,52 @@
+"""Where things are, when nobody says otherwise."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+SYSTEM_SOCKET = Path("/run/labsched/labsched.sock")
+SYSTEM_CONFIG = Path("/etc/labsched/config.toml")
+SYSTEM_STATE = Path("/var/lib/labsched")
+MAX_SOCKET_PATH = 107  # bytes: sun_path holds 108 with the NUL that ends it
+
+
+def runtime_socket(environ: Mapping[str, str] = os.environ) -> Path:
+    """The socket of a daemon that runs for one user."""
+    return Path(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / "labsched" / "labsched.sock"
+
+
+def client_socket(given: str | None, environ: Mapping[str, str] = os.environ) -> Path:
+    """The socket that a command talks to: the one given, $LABSCHED_SOCKET, the system's, else the user's."""
+    if given or environ.get("LABSCHED_SOCKET"):
+        return Path(given or environ["LABSCHED_SOCKET"])
+    if SYSTEM_SOCKET.exists():
+        return SYSTEM_SOCKET
+    return runtime_socket(environ)
+
+
+def daemon_socket(given: str | None, environ: Mapping[str, str] = os.environ) -> Path:
+    """The socket that a daemon listens on: the one given, $LABSCHED_SOCKET, the system's for root, else the user's."""
+    if given or environ.get("LABSCHED_SOCKET"):
+        return Path(given or environ["LABSCHED_SOCKET"])
+    return SYSTEM_SOCKET if os.getuid() == 0 else runtime_socket(environ)
+
+
+def state_folder(given: str | None, environ: Mapping[str, str] = os.environ) -> Path:
+    """The daemon's folder: the one given, $LABSCHED_STATE, /var/lib/labsched for root, else the user's."""
+    if given or environ.get("LABSCHED_STATE"):
+        return Path(given or environ["LABSCHED_STATE"]).absolute()
+    if os.getuid() == 0:
+        return SYSTEM_STATE
+    home = Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
+    return home / "labsched"
+
+
+def config_file(given: str | None, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The configuration: the one given, $LABSCHED_CONFIG, the user's, the system's; None where there is none."""
+    if given or environ.get("LABSCHED_CONFIG"):
+        return Path(given or environ["LABSCHED_CONFIG"]).absolute()
+    home = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    for candidate in (home / "labsched/config.toml", SYSTEM_CONFIG):
+        if candidate.exists():
+            return candidate
+    return None

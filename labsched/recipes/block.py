@@ -1,0 +1,168 @@
+"""The lab's main job: a block is de-noised, then sorted by klusta."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from labsched.core.model import JobSpec, StageSpec
+from labsched.errors import BadRequest
+
+RECIPE = "sort"
+REFERENCES = ("none", "car", "war")
+_PART = re.compile(r"[\w+=@,%-][\w .+=@,%-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRequest:
+    """What a person says of a block; None means as the configuration says."""
+
+    block: str
+    omit: tuple[str, ...] = ()
+    probe: str | None = None
+    source: str | None = None
+    target: str | None = None
+    reference: str | None = None
+    priority: int = 0
+    hold: bool = False
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """A block's job, and where its files are (for whoever wants to look before it is queued)."""
+
+    job: JobSpec
+    source: Path
+    target: Path
+    probe: str | None
+    omit: tuple[str, ...] = field(default=())
+
+
+def check_name(block: str) -> str:
+    """The block's name, if it can be one; raises BadRequest with a sentence otherwise."""
+    if not block:
+        raise BadRequest("a block's name is empty")
+    for part in block.split("/"):
+        if part in ("", ".", ".."):
+            raise BadRequest(
+                f"{block!r} is not a block's name: it may not start or end with /, nor have a part {part!r}"
+            )
+        if not _PART.fullmatch(part) or part != part.strip():
+            raise BadRequest(
+                f"{block!r} is not a block's name: it may have letters, digits, spaces and . _ - + = @ , % "
+                "and / between parts that start with neither a dot nor a space"
+            )
+    return block
+
+
+def parse_omit(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Labels from comma-separated lists, in order, each once."""
+    labels = [label.strip() for value in values for label in value.split(",")]
+    return tuple(dict.fromkeys(label for label in labels if label))
+
+
+def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env: Mapping[str, str]) -> Expanded:
+    """A block as a job of two stages, `denoise` and `klusta`.
+
+    `settings` is the configuration's [sort], with absolute patterns; `python` the interpreter that has labsched;
+    `env` what the stages inherit. Raises BadRequest where the request makes no sense.
+    """
+    block = check_name(request.block)
+    name = block.rpartition("/")[2]
+    source = _fill(request.source or settings["source"], block, name)
+    target = _fill(request.target or settings["target"], block, name)
+    reference = request.reference or settings["reference"]
+    if reference not in REFERENCES:
+        raise BadRequest(f"there is no reference {reference!r}; known are {', '.join(REFERENCES)}")
+    probe = request.probe or settings["probe"]
+    ephys = (python, "-m", "labsched.ephys")
+    folders = ("--target", str(target), "--name", name)
+    threads = settings["klusta_needs"].get("CPU", 1)
+    denoise = StageSpec(
+        name="denoise",
+        argv=(
+            *(*ephys, "denoise", "--source", str(source), *folders),
+            *(("--omit", ",".join(request.omit)) if request.omit else ()),
+            *(("--probe", probe) if probe else ()),
+            *("--reference", reference, "--format", settings["format"]),
+            *("--threads", str(settings["denoise_threads"])),
+            *_options(settings["klusta"]),
+        ),
+        needs=dict(settings["denoise_needs"]),
+        cwd="/",
+        outputs=(str(target / f"{name}.denoise.json"),),
+        time_limit=settings["denoise_time_limit"],
+        env=_threads(settings["denoise_threads"]),
+    )
+    klusta = StageSpec(
+        name="klusta",
+        argv=(
+            *(*ephys, "klusta", *folders, "--threads", str(threads), "--seed", str(settings["seed"])),
+            *(("--overwrite",) if request.again else ()),
+            *_options(settings["klusta"]),
+        ),
+        needs=dict(settings["klusta_needs"]),
+        cwd="/",
+        outputs=(str(target / f"{name}.kwik"), str(target / f"{name}.sorting.json")),
+        time_limit=settings["klusta_time_limit"],
+        env=_threads(threads),
+    )
+    job = JobSpec(
+        name=block,
+        recipe=RECIPE,
+        key=f"block {block}",
+        stages=(denoise, klusta),
+        env=dict(env),
+        priority=request.priority,
+        hold=request.hold,
+        again=request.again,
+    )
+    return Expanded(job, source, target, probe, request.omit)
+
+
+def read_table(lines: list[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """The lab's file: one block a line, a tab, a comma-separated list of channels to omit.
+
+    Blank lines and lines that start with # do not count. Raises BadRequest that names every bad line by its number.
+    """
+    rows: list[tuple[str, tuple[str, ...]]] = []
+    bad: list[str] = []
+    seen: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        text = line.rstrip("\r\n")
+        if not text.strip() or text.lstrip().startswith("#"):
+            continue
+        block, *rest = text.split("\t")
+        block = block.strip()
+        try:
+            check_name(block)
+            if len(rest) > 1:
+                raise BadRequest(f"{len(rest)} tabs where one is expected: BLOCK<TAB>CHANNEL,CHANNEL")
+            if not rest and "," in block:
+                raise BadRequest("no tab between the block and its channels")
+            if block in seen:
+                raise BadRequest(f"block {block} stands in line {seen[block]} already")
+        except BadRequest as error:
+            bad.append(f"line {number}: {error}")
+            continue
+        seen[block] = number
+        rows.append((block, parse_omit(tuple(rest))))
+    if bad:
+        raise BadRequest("\n".join(bad))
+    return rows
+
+
+def _fill(pattern: str, block: str, name: str) -> Path:
+    return Path(pattern.replace("{block}", block).replace("{name}", name))
+
+
+def _threads(count: int) -> dict[str, str]:
+    """klusta, numpy and scipy take every core unless told."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+    return dict.fromkeys(names, str(count))
+
+
+def _options(klusta: Mapping[str, object]) -> tuple[str, ...]:
+    return tuple(word for key, value in klusta.items() for word in ("--set", f"{key}={value}"))

@@ -1,0 +1,214 @@
+"""What the daemon answers, and what `--json` prints; `requests` has what it is asked. Together they are the schema.
+
+Times are ISO-8601 in UTC, durations float seconds, memory integer bytes. A reply with status 400 or above carries an
+`Error`. Adding a field with a default is compatible; renaming or removing one is not.
+"""
+
+from datetime import datetime
+
+from msgspec import UNSET, Struct, UnsetType, field
+
+from labsched.core.states import Outcome, State
+
+API = "/v1"
+
+
+class Error(Struct, frozen=True):
+    """Why a request was not done: a sentence that says what to do next."""
+
+    error: str
+
+
+class Submitted(Struct, frozen=True):
+    """The numbers that the jobs of a `Submit` got, in its order."""
+
+    jobs: tuple["Ref", ...]
+
+
+# -- jobs -----------------------------------------------------------------------------------------------------------
+
+
+class Ref(Struct, frozen=True):
+    """A job's number and name."""
+
+    id: int
+    name: str
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """One try at a stage. `peak_memory` is that of its largest process, `cpu_time` of its whole tree."""
+
+    number: int
+    outcome: Outcome | None = None
+    reason: str | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+    peak_memory: int | None = None
+    cpu_time: float | None = None
+    note: str | None = None  # the last progress message
+    pid: int | None = None  # of the running command
+    log: str
+
+
+class Stage(Struct, frozen=True, kw_only=True):
+    """A command line of a job and all that happened to it."""
+
+    name: str
+    state: State
+    outcome: Outcome | None = None
+    reason: str | None = None
+    why: str | None = None  # what a waiting stage waits for
+    progress: float | None = None  # 0 to 1, as the stage reports it
+    note: str | None = None
+    memory: int | None = None  # of the whole process tree, now
+    needs: dict[str, int]
+    argv: tuple[str, ...]
+    cwd: str
+    env: tuple[str, ...]  # the names only
+    env_values: dict[str, str] | UnsetType = UNSET  # only to the owner who asked
+    outputs: tuple[str, ...] = ()
+    time_limit: float | None = None
+    attempts: tuple[Attempt, ...] = ()
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """GET /v1/jobs/REF"""
+
+    id: int
+    name: str
+    recipe: str
+    key: str | None = None
+    user: str
+    state: State
+    outcome: Outcome | None = None
+    priority: int = 0
+    held_by: str | None = None
+    submitted: datetime
+    started: datetime | None = None
+    ended: datetime | None = None
+    after: tuple[int, ...] = ()
+    stages: tuple[Stage, ...]
+
+
+class Jobs(Struct, frozen=True):
+    """The jobs that a verb touched, as they are now."""
+
+    jobs: tuple["JobRow", ...]
+
+
+# -- status ---------------------------------------------------------------------------------------------------------
+
+
+class StageMark(Struct, frozen=True):
+    """A stage as the status table shows it."""
+
+    name: str
+    state: State
+    outcome: Outcome | None = None
+
+
+class JobRow(Struct, frozen=True, kw_only=True):
+    """A job as a line of a table. `seconds`: how long it waits, runs (its current stage) or ran (all attempts)."""
+
+    id: int
+    name: str
+    user: str
+    state: State
+    outcome: Outcome | None = None
+    held: bool = False
+    stages: tuple[StageMark, ...]
+    submitted: datetime
+    ended: datetime | None = None
+    seconds: float = 0.0
+    why: str = ""
+    progress: float | None = None
+    left: float | None = None  # seconds, an estimate
+    memory: int | None = None
+
+
+class Pool(Struct, frozen=True, kw_only=True):
+    """A pool, what is used of it, and how many stages wait for it."""
+
+    name: str
+    slots: int
+    used: int = 0
+    waiting: int = 0
+    paused_by: str | None = None
+    paused_at: datetime | None = None
+
+
+class Pools(Struct, frozen=True):
+    """GET /v1/pools"""
+
+    pools: tuple[Pool, ...]
+
+
+class Counts(Struct, frozen=True, kw_only=True):
+    """Jobs by what they do. `failed_today`: ended since local midnight and neither succeeded nor cancelled."""
+
+    running: int = 0
+    waiting: int = 0
+    failed_today: int = 0
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """GET /v1/status?all=1&limit=N&offset=N&revision=R&within=S
+
+    With `revision` the reply comes when something has changed since that one, or after `within` seconds.
+    """
+
+    host: str
+    version: str
+    now: datetime
+    uptime: float
+    revision: int
+    draining: bool = False
+    counts: Counts
+    pools: tuple[Pool, ...]
+    jobs: tuple[JobRow, ...]
+    more: int = 0  # rows that the limit left out
+
+
+class History(Struct, frozen=True):
+    """GET /v1/history?limit=N&before=ID&user=U&outcome=O&name=TEXT: ended jobs, the latest first."""
+
+    jobs: tuple[JobRow, ...]
+    more: bool = False
+
+
+class Waited(Struct, frozen=True):
+    """GET /v1/wait?jobs=1,2&within=S: how the jobs are; `done` once all have ended."""
+
+    done: bool
+    jobs: tuple[JobRow, ...]
+
+
+# -- the daemon itself ----------------------------------------------------------------------------------------------
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """One line of `doctor`. `level` is ok, note, warning or problem; `mend` says what to do."""
+
+    level: str
+    what: str
+    mend: str | None = None
+
+
+class Doctor(Struct, frozen=True):
+    """GET /v1/doctor: what the daemon finds about itself, its folders and what its stages need."""
+
+    findings: tuple[Finding, ...]
+
+
+class Daemon(Struct, frozen=True, kw_only=True):
+    """GET /v1/daemon: who answers here, and the settings that the recipes are expanded with."""
+
+    version: str
+    pid: int
+    user: str
+    python: str  # the interpreter that runs the recipes' stages
+    state: str
+    config: str | None = None  # the configuration file
+    settings: dict[str, object] = field(default_factory=dict)

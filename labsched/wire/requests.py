@@ -1,0 +1,29 @@
+"""What the daemon is asked: the bodies of the POST requests."""
+
+from msgspec import Struct
+
+from labsched.core.model import JobSpec
+
+
+class Submit(Struct, frozen=True):
+    """POST /v1/jobs: queue these, all or none. Answered by `Submitted`."""
+
+    jobs: tuple[JobSpec, ...]
+
+
+class Verb(Struct, frozen=True, kw_only=True):
+    """POST /v1/jobs/VERB (cancel, hold, release, retry): `jobs` are numbers, names or `last`; all or none.
+
+    Answered by `Jobs` once it is true: a cancel when the last process is gone.
+    """
+
+    jobs: tuple[str, ...]
+    reason: str | None = None  # cancel
+    from_stage: str | None = None  # retry
+
+
+class PoolSet(Struct, frozen=True, kw_only=True):
+    """POST /v1/pools/NAME: change what is given. Answered by `Pools`."""
+
+    slots: int | None = None
+    paused: bool | None = None
