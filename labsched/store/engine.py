@@ -1,0 +1,128 @@
+"""The database: one thread that writes, one that reads, each with a connection of its own.
+
+Writes that arrive while one is being committed go together into the next transaction: many moves, one fsync. Each is
+a savepoint of its own, so one that fails takes nobody with it.
+"""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.pool import NullPool
+
+from labsched.errors import LabschedError, TryLater
+
+T = TypeVar("T")
+Work = Callable[[sa.Connection], T]
+BUSY_TIMEOUT_S = 30.0
+
+
+def open_engine(path: Path, *, synchronous: str = "FULL") -> sa.Engine:
+    """An engine on the file at `path`: WAL, foreign keys, and transactions that begin where we say (not the driver)."""
+    engine = sa.create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": BUSY_TIMEOUT_S})
+
+    @sa.event.listens_for(engine, "connect")
+    def _connected(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON", "cache_size=-8000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+class Worker:
+    """A thread with a connection: runs what it is given, in order, many in one transaction."""
+
+    def __init__(self, engine: sa.Engine, *, begin: str, name: str) -> None:
+        self._engine = engine
+        self._begin = begin
+        self._queue: queue.SimpleQueue[tuple[Work[Any], asyncio.Future[Any]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    async def __call__(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Run ``work(connection, *args, **kwargs)`` in the thread; returns once it is committed."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.put((lambda connection: work(connection, *args, **kwargs), future))
+        return await future
+
+    def close(self) -> None:
+        """Finish what was given, then end."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        with self._engine.connect() as connection:
+            while True:
+                batch = [self._queue.get()]
+                while not self._queue.empty():
+                    batch.append(self._queue.get())
+                work = [item for item in batch if item is not None]
+                if work:
+                    self._together(connection, work)
+                if len(work) < len(batch):
+                    return
+
+    def _together(self, connection: sa.Connection, batch: list[tuple[Work[Any], asyncio.Future[Any]]]) -> None:
+        results: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
+        try:
+            connection.exec_driver_sql(self._begin)
+            for work, future in batch:
+                connection.exec_driver_sql("SAVEPOINT work")
+                try:
+                    results.append((future, work(connection), None))
+                except Exception as error:  # handed to whoever asked for the work
+                    connection.exec_driver_sql("ROLLBACK TO work")
+                    results.append((future, None, readable(error)))
+                connection.exec_driver_sql("RELEASE work")
+            connection.exec_driver_sql("COMMIT")
+        except Exception as error:  # nothing of the batch is on disk: everybody is told so
+            failed = readable(error)
+            results = [(future, None, failed) for _, future in batch]
+            if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+                connection.exec_driver_sql("ROLLBACK")
+        connection.rollback()  # forgets SQLAlchemy's own idea of a transaction; SQLite's has ended above
+        for future, result, failure in results:
+            future.get_loop().call_soon_threadsafe(_settle, future, result, failure)
+
+
+def readable(error: Exception) -> Exception:
+    """A full disk or a busy database as a sentence; anything else unchanged."""
+    if isinstance(error, sa.exc.OperationalError):
+        what = str(error.orig)
+        if "full" in what or "disk I/O" in what:
+            return TryLater(f"the queue cannot be written ({what}): make room on the disk of the state folder")
+        if "locked" in what or "busy" in what:
+            return TryLater("the queue is in use by another program: close whatever has its database open")
+        if "readonly" in what:
+            return TryLater("the queue cannot be written: its file is read-only")
+    return error
+
+
+def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():  # whoever asked has gone
+        if error is not None and not isinstance(error, LabschedError):
+            future.get_loop().call_exception_handler({"message": "work failed for nobody", "exception": error})
+    elif error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+class Store:
+    """The database, open. `write` and `read` run a function of a connection in their thread, and await it."""
+
+    def __init__(self, path: Path) -> None:
+        engine = open_engine(path)
+        self.write = Worker(engine, begin="BEGIN IMMEDIATE", name="store-write")
+        self.read = Worker(engine, begin="BEGIN", name="store-read")
+
+    def close(self) -> None:
+        """Finish what is under way."""
+        self.read.close()
+        self.write.close()

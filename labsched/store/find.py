@@ -1,0 +1,38 @@
+"""From what people say (a number, a name, `last`) to a row."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from labsched.core.states import State
+from labsched.errors import NotFound
+from labsched.store.tables import jobs, stages
+
+
+def find_job(connection: sa.Connection, ref: str) -> sa.Row[Any]:
+    """The job that `ref` means: a number, `last` (the newest), or a name (its newest job, a live one first).
+
+    Raises NotFound with a sentence.
+    """
+    if ref.isdecimal():
+        row = connection.execute(sa.select(jobs).where(jobs.c.id == int(ref[:18]))).one_or_none()
+        if row is not None:
+            return row
+    newest = sa.select(jobs).order_by(jobs.c.id.desc()).limit(1)
+    if ref == "last":
+        row = connection.execute(newest).one_or_none()
+        if row is None:
+            raise NotFound("there is no job yet")
+        return row
+    named = newest.where(jobs.c.name == ref)
+    live = sa.exists().where(stages.c.job_id == jobs.c.id, stages.c.state != State.ENDED)
+    row = connection.execute(named.where(live)).one_or_none() or connection.execute(named).one_or_none()
+    if row is None:
+        what = f"job {ref}" if ref.isdecimal() else f"job named {ref!r}"
+        raise NotFound(f"there is no {what}: see labsched status -a, or labsched history")
+    return row
+
+
+def stages_of(connection: sa.Connection, job_id: int) -> list[sa.Row[Any]]:
+    """The stages of a job, in order."""
+    return list(connection.execute(sa.select(stages).where(stages.c.job_id == job_id).order_by(stages.c.position)))

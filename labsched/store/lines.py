@@ -1,0 +1,116 @@
+"""The queues of the plan: which stages may start, and the snapshot that the plan decides on."""
+
+import json
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+
+from labsched.core.model import Holding, Needs, Pool, Snapshot, Waiting
+from labsched.core.plan import free_slots
+from labsched.core.states import OPEN, Outcome, State
+from labsched.store.tables import dependencies, jobs, pools, stages
+
+HEADS = 64  # stages of a line that one snapshot shows at the most
+
+
+def line_text(priority: int, user: str, needs: Needs) -> str:
+    """A line as one value of an indexed column."""
+    return json.dumps([priority, user, sorted(needs.items())], separators=(",", ":"))
+
+
+def refresh(connection: sa.Connection, job_ids: Iterable[int]) -> None:
+    """Put the stages of these jobs that may start into their lines, and take out those that may not (any more).
+
+    A stage may start if it waits, its job is not held, and every stage before it succeeded.
+    """
+    earlier = stages.alias("earlier")
+    unmet = sa.exists().where(
+        dependencies.c.stage_id == stages.c.id,
+        dependencies.c.on_stage_id == earlier.c.id,
+        sa.func.coalesce(earlier.c.outcome, "") != Outcome.SUCCEEDED,
+    )
+    may_start = sa.and_(stages.c.state == State.WAITING, jobs.c.held_by.is_(None), ~unmet)
+    found = connection.execute(
+        sa.select(
+            stages.c.id, stages.c.line, stages.c.needs, jobs.c.priority, jobs.c.user, may_start.label("may_start")
+        )
+        .join(jobs)
+        .where(stages.c.job_id.in_(list(job_ids)), stages.c.state != State.ENDED)
+    ).all()
+    changes = [
+        {"stage": row.id, "new": line_text(row.priority, row.user, row.needs) if row.may_start else None}
+        for row in found
+        if bool(row.may_start) != (row.line is not None)
+    ]
+    if changes:
+        connection.execute(
+            stages.update().where(stages.c.id == sa.bindparam("stage")).values(line=sa.bindparam("new")), changes
+        )
+
+
+def all_pools(connection: sa.Connection) -> dict[str, Pool]:
+    """The pools in their order."""
+    rows = connection.execute(sa.select(pools).order_by(pools.c.position, pools.c.name))
+    return {row.name: Pool(row.name, row.slots, row.paused_by is not None) for row in rows}
+
+
+def holdings(connection: sa.Connection) -> list[Holding]:
+    """What the open attempts hold."""
+    rows = connection.execute(
+        sa.select(stages.c.id, stages.c.job_id, jobs.c.user, stages.c.needs)
+        .join_from(stages, jobs)
+        .where(stages.c.state != State.ENDED, stages.c.state.in_(OPEN))
+    )
+    return [Holding(row.id, row.job_id, row.user, row.needs) for row in rows]
+
+
+def snapshot(connection: sa.Connection) -> Snapshot:
+    """What the plan needs to know: all pools, all holdings, and of each line as many stages as could possibly start."""
+    found = Snapshot(all_pools(connection), tuple(holdings(connection)), ())
+    free = free_slots(found)
+    waiting = [
+        stage
+        for text in _lines(connection)
+        for stage in heads(connection, text, _room(free, dict(json.loads(text)[2])))
+    ]
+    return Snapshot(found.pools, found.holdings, tuple(waiting))
+
+
+def heads(connection: sa.Connection, text: str, count: int) -> list[Waiting]:
+    """The oldest `count` stages of a line."""
+    priority, user, needs = json.loads(text)
+    rows = connection.execute(
+        sa.select(stages.c.id, stages.c.job_id).where(stages.c.line == text).order_by(stages.c.id).limit(count)
+    )
+    return [Waiting(row.id, row.job_id, user, dict(needs), priority) for row in rows]
+
+
+def ahead(connection: sa.Connection, text: str, stage_id: int) -> int:
+    """How many stages of a line are older than this one."""
+    count = sa.select(sa.func.count()).where(stages.c.line == text, stages.c.id < stage_id)
+    return connection.execute(count).scalar_one()
+
+
+def waiting_by_pool(connection: sa.Connection) -> dict[str, int]:
+    """How many stages that could start stand in line for each pool."""
+    rows = connection.execute(
+        sa.select(stages.c.line, sa.func.count()).where(stages.c.line.is_not(None)).group_by(stages.c.line)
+    )
+    counts: dict[str, int] = {}
+    for text, count in rows:
+        for pool, _ in json.loads(text)[2]:
+            counts[pool] = counts.get(pool, 0) + count
+    return counts
+
+
+def _lines(connection: sa.Connection) -> list[str]:
+    # One jump of the index per line, however many stages stand in it.
+    first = sa.select(sa.func.min(stages.c.line).label("line")).where(stages.c.line.is_not(None)).cte(recursive=True)
+    following = sa.select(sa.func.min(stages.c.line)).where(stages.c.line > first.c.line).scalar_subquery()
+    every = first.union_all(sa.select(following).where(first.c.line.is_not(None)))
+    return [text for (text,) in connection.execute(sa.select(every.c.line)) if text is not None]
+
+
+def _room(free: dict[str, int], needs: Needs) -> int:
+    """How many stages with these needs could start at once; one where none could, so that its wait can be explained."""
+    return max(1, min([HEADS, *(free.get(pool, 0) // n for pool, n in needs.items() if n)]))

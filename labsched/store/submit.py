@@ -1,0 +1,126 @@
+"""Queueing jobs: all of a request, or none."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from labsched.core.model import JobSpec, StageSpec
+from labsched.core.states import Outcome, State
+from labsched.errors import BadRequest, Refused
+from labsched.store.find import find_job
+from labsched.store.lines import refresh
+from labsched.store.moves import record
+from labsched.store.tables import dependencies, environments, jobs, stages
+
+
+def submit(connection: sa.Connection, specs: Sequence[JobSpec], user: str, uid: int, at: float) -> list[int]:
+    """Queue these jobs and return their numbers, in order.
+
+    Raises Refused where a job's key is live already, or succeeded and `again` is not set; NotFound or Refused where
+    an `after` cannot be followed; BadRequest where two jobs of the request share a key.
+    """
+    _check_keys(connection, specs)
+    numbers: list[int] = []
+    last_stages: dict[str, int] = {}  # by the name of a job of this request
+    known: dict[str, int] = {}
+    edges: list[dict[str, int]] = []
+    for spec in specs:
+        job_id = _insert_job(connection, spec, user, uid, at, known)
+        before = {_last_stage(connection, name, last_stages) for name in spec.after}
+        for position, stage in enumerate(spec.stages):
+            stage_id = _insert_stage(connection, job_id, position, stage)
+            edges += ({"stage_id": stage_id, "on_stage_id": earlier} for earlier in before)
+            before = {stage_id}
+        last_stages[spec.name] = max(before)
+        record(connection, "job.submitted", at, job=job_id, user=user, data={"name": spec.name})
+        numbers.append(job_id)
+    if edges:
+        connection.execute(dependencies.insert(), edges)
+    refresh(connection, numbers)
+    return numbers
+
+
+def _insert_job(connection: sa.Connection, spec: JobSpec, user: str, uid: int, at: float, known: dict[str, int]) -> int:
+    values = {
+        "name": spec.name,
+        "recipe": spec.recipe,
+        "key": spec.key,
+        "user": user,
+        "uid": uid,
+        "priority": spec.priority,
+        "held_by": user if spec.hold else None,
+        "submitted_at": at,
+        "environment_id": _environment(connection, spec.env, known),
+    }
+    return _inserted(connection.execute(jobs.insert(), values))
+
+
+def _insert_stage(connection: sa.Connection, job_id: int, position: int, stage: StageSpec) -> int:
+    values = {
+        "job_id": job_id,
+        "position": position,
+        "name": stage.name,
+        "argv": list(stage.argv),
+        "cwd": stage.cwd,
+        "env": stage.env,
+        "outputs": list(stage.outputs),
+        "needs": stage.needs,
+        "time_limit": stage.time_limit,
+        "state": State.WAITING,
+    }
+    return _inserted(connection.execute(stages.insert(), values))
+
+
+def _environment(connection: sa.Connection, variables: dict[str, str], known: dict[str, int]) -> int:
+    """The number of an environment: each is kept once, however many jobs have it."""
+    digest = hashlib.sha256(json.dumps(variables, sort_keys=True).encode()).hexdigest()
+    if digest not in known:
+        found = connection.execute(sa.select(environments.c.id).where(environments.c.digest == digest)).scalar()
+        if found is None:
+            values = {"digest": digest, "variables": variables}
+            found = _inserted(connection.execute(environments.insert(), values))
+        known[digest] = found
+    return known[digest]
+
+
+def _last_stage(connection: sa.Connection, name: int | str, of_this_request: dict[str, int]) -> int:
+    if isinstance(name, str) and name in of_this_request:
+        return of_this_request[name]
+    job = find_job(connection, str(name))
+    last = connection.execute(
+        sa.select(stages).where(stages.c.job_id == job.id).order_by(stages.c.position.desc()).limit(1)
+    ).one()
+    if last.state == State.ENDED and last.outcome != Outcome.SUCCEEDED:
+        raise Refused(
+            f"job {job.id} ended without success, so nothing can come after it: labsched retry {job.id} first"
+        )
+    return int(last.id)
+
+
+def _check_keys(connection: sa.Connection, specs: Sequence[JobSpec]) -> None:
+    seen: set[str] = set()
+    for spec in specs:
+        if spec.key is None:
+            continue
+        if spec.key in seen:
+            raise BadRequest(f"{spec.key} is asked for twice in one request")
+        seen.add(spec.key)
+        for row in connection.execute(sa.select(jobs.c.id).where(jobs.c.key == spec.key).order_by(jobs.c.id.desc())):
+            left = connection.execute(
+                sa.select(
+                    sa.func.coalesce(sa.func.sum(stages.c.state != State.ENDED), 0),
+                    sa.func.coalesce(sa.func.sum(sa.func.coalesce(stages.c.outcome, "") != Outcome.SUCCEEDED), 0),
+                ).where(stages.c.job_id == row.id)
+            ).one()
+            if left[0]:
+                raise Refused(f"{spec.key} is queued already, as job {row.id}: see labsched show {row.id}")
+            if not left[1] and not spec.again:
+                raise Refused(f"{spec.key} is done, by job {row.id}: give --again to do it once more")
+
+
+def _inserted(result: sa.CursorResult[object]) -> int:
+    key = result.inserted_primary_key
+    assert key is not None
+    return int(key[0])

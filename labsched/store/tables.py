@@ -1,0 +1,118 @@
+"""The tables. Their history is in `migrations/`; a test holds the two against each other.
+
+Times are seconds since the epoch. A stage's `line` is the queue of the plan in which it stands: null unless it may
+start. That makes the plan's questions cheap by one partial index, whatever the number of jobs.
+"""
+
+from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, text
+
+metadata = MetaData()
+
+environments = Table(
+    "environments",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("digest", String, nullable=False, unique=True),
+    Column("variables", JSON, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("recipe", String, nullable=False),
+    Column("key", String),
+    Column("user", String, nullable=False),
+    Column("uid", Integer, nullable=False),
+    Column("priority", Integer, nullable=False, server_default=text("0")),
+    Column("held_by", String),
+    Column("submitted_at", Float, nullable=False),
+    Column("environment_id", ForeignKey("environments.id"), nullable=False),
+    Index("jobs_name", "name"),
+    Index("jobs_key", "key"),
+    sqlite_autoincrement=True,  # a number is never given twice, whatever is pruned
+)
+
+stages = Table(
+    "stages",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", ForeignKey("jobs.id"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("name", String, nullable=False),
+    Column("argv", JSON, nullable=False),
+    Column("cwd", Text, nullable=False),
+    Column("env", JSON, nullable=False),
+    Column("outputs", JSON, nullable=False),
+    Column("needs", JSON, nullable=False),
+    Column("time_limit", Float),
+    Column("state", String, nullable=False),
+    Column("outcome", String),
+    Column("reason", Text),
+    Column("ended_at", Float),
+    Column("line", String),
+    Column("stop_at", Float),
+    Column("stop_by", String),
+    Column("stop_reason", Text),
+    Index("stages_job", "job_id", "position", unique=True),
+    Index("stages_line", "line", "id", sqlite_where=text("line IS NOT NULL")),
+    Index("stages_live", "job_id", "state", sqlite_where=text("state <> 'ended'")),
+    Index("stages_ended", "ended_at", sqlite_where=text("ended_at IS NOT NULL")),
+    sqlite_autoincrement=True,
+)
+
+dependencies = Table(
+    "dependencies",
+    metadata,
+    Column("stage_id", ForeignKey("stages.id"), primary_key=True),
+    Column("on_stage_id", ForeignKey("stages.id"), primary_key=True),
+    Index("dependencies_on", "on_stage_id"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("stage_id", ForeignKey("stages.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("folder", Text, nullable=False),
+    Column("boot_id", String, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("started_at", Float),
+    Column("ended_at", Float),
+    Column("outcome", String),
+    Column("reason", Text),
+    Column("note", Text),
+    Column("exit_code", Integer),
+    Column("signal", String),
+    Column("peak_memory", Integer),
+    Column("cpu_time", Float),
+    Index("attempts_stage", "stage_id", "number", unique=True),
+    Index("attempts_open", "stage_id", sqlite_where=text("ended_at IS NULL")),
+    sqlite_autoincrement=True,
+)
+
+pools = Table(
+    "pools",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("slots", Integer, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("paused_by", String),
+    Column("paused_at", Float),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("job_id", Integer),
+    Column("stage_id", Integer),
+    Column("user", String),
+    Column("data", JSON, nullable=False),
+    Index("events_job", "job_id"),
+    sqlite_autoincrement=True,
+)

@@ -1,0 +1,54 @@
+"""Bring a database to this version's schema: a backup first, then Alembic."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from labsched.errors import Refused
+from labsched.store.engine import open_engine
+
+
+def upgrade(path: Path) -> str | None:
+    """Make the database at `path` current, or make a new one; returns the backup's path where one was needed.
+
+    Raises Refused where the database is newer than this version of labsched, or is no database.
+    """
+    from alembic import command, script
+    from alembic.config import Config
+    from alembic.runtime.migration import MigrationContext
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent.parent / "migrations"))
+    scripts = script.ScriptDirectory.from_config(config)
+    head = scripts.get_current_head()
+    engine = open_engine(path)
+    try:
+        with engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+            connection.rollback()
+            if current == head:
+                return None
+            if current is not None and current not in {revision.revision for revision in scripts.walk_revisions()}:
+                raise Refused(
+                    f"the queue {path} was written by a newer labsched (schema {current}): "
+                    "install that version again, or restore the backup beside it"
+                )
+            saved = _backup(path, current) if current is not None else None
+            config.attributes["connection"] = connection
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # all of the upgrade, or none
+            command.upgrade(config, "head")
+            connection.exec_driver_sql("COMMIT")
+            return saved
+    except sa.exc.DatabaseError as error:
+        raise Refused(f"{path} is not a labsched queue, or is damaged ({error.orig}): restore a backup") from None
+    finally:
+        engine.dispose()
+
+
+def _backup(path: Path, revision: str) -> str:
+    target = path.with_name(f"{path.name}.before-{revision}.bak")
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
+        source.backup(copy)
+    return str(target)

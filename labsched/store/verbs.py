@@ -1,0 +1,102 @@
+"""What people do to jobs and pools that are there."""
+
+import sqlalchemy as sa
+
+from labsched.core.states import OPEN, Outcome, State
+from labsched.errors import NotFound, Refused
+from labsched.store.find import stages_of
+from labsched.store.lines import refresh
+from labsched.store.moves import move, record
+from labsched.store.tables import jobs, pools, stages
+
+
+def cancel(connection: sa.Connection, job_id: int, at: float, user: str, reason: str | None) -> list[int]:
+    """End what waits of a job and ask what runs to stop; returns the stages that have to be stopped.
+
+    Raises Refused where the job has ended.
+    """
+    live = [row for row in stages_of(connection, job_id) if row.state != State.ENDED]
+    if not live:
+        raise Refused(f"job {job_id} has ended already")
+    words = f"by {user}" + (f": {reason}" if reason else "")
+    running = [row.id for row in live if row.state in OPEN]
+    connection.execute(
+        stages.update().where(stages.c.id.in_(running)).values(stop_at=at, stop_by=user, stop_reason=words)
+    )
+    record(connection, "job.cancel", at, job=job_id, user=user, data={"reason": reason})
+    for row in reversed(
+        live
+    ):  # the last first: a stage is cancelled by a person, not skipped for want of the one before
+        if row.state == State.WAITING:
+            move(connection, row, State.ENDED, at, outcome=Outcome.CANCELLED, reason=words, user=user)
+    return running
+
+
+def retry(connection: sa.Connection, job_id: int, at: float, user: str, from_stage: str | None) -> None:
+    """Send the stages of an ended job that did not succeed back to wait; with `from_stage` that one and all after it.
+
+    Raises Refused where the job is live or succeeded, NotFound where it has no such stage.
+    """
+    rows = stages_of(connection, job_id)
+    if any(row.state != State.ENDED for row in rows):
+        raise Refused(f"job {job_id} has not ended: cancel it first, or wait")
+    names = [row.name for row in rows]
+    if from_stage is not None and from_stage not in names:
+        raise NotFound(f"job {job_id} has no stage {from_stage!r}; its stages are {', '.join(names)}")
+    first = next((i for i, row in enumerate(rows) if row.outcome != Outcome.SUCCEEDED), None)
+    if from_stage is not None:
+        wanted = names.index(from_stage)
+        if first is not None and wanted > first:
+            raise Refused(f"job {job_id} cannot start at {from_stage}: {names[first]} before it did not succeed")
+        first = wanted
+    if first is None:
+        raise Refused(f"job {job_id} succeeded; to do it again: labsched retry {job_id} --from {names[0]}")
+    record(connection, "job.retry", at, job=job_id, user=user, data={"from": names[first]})
+    for position in range(first, len(rows)):
+        row = stages_of(connection, job_id)[position]
+        if row.state == State.ENDED:  # a skipped one may have come along with the one before it
+            move(connection, row, State.WAITING, at, user=user)
+
+
+def hold(connection: sa.Connection, job_id: int, at: float, user: str) -> None:
+    """Let nothing more of this job start. What runs goes on. Raises Refused where the job has ended."""
+    if all(row.state == State.ENDED for row in stages_of(connection, job_id)):
+        raise Refused(f"job {job_id} has ended already")
+    connection.execute(jobs.update().where(jobs.c.id == job_id, jobs.c.held_by.is_(None)).values(held_by=user))
+    record(connection, "job.held", at, job=job_id, user=user)
+    refresh(connection, [job_id])
+
+
+def release(connection: sa.Connection, job_id: int, at: float, user: str) -> None:
+    """Let a held job go on. Raises Refused where it is not held."""
+    found = connection.execute(
+        jobs.update().where(jobs.c.id == job_id, jobs.c.held_by.is_not(None)).values(held_by=None)
+    )
+    if not found.rowcount:
+        raise Refused(f"job {job_id} is not held")
+    record(connection, "job.released", at, job=job_id, user=user)
+    refresh(connection, [job_id])
+
+
+def declare_pools(connection: sa.Connection, wanted: dict[str, int]) -> None:
+    """Add the pools of the configuration that are not there yet; those that are keep the slots people gave them."""
+    known = {name for (name,) in connection.execute(sa.select(pools.c.name))}
+    for position, (name, slots) in enumerate(wanted.items()):
+        if name not in known:
+            connection.execute(pools.insert(), {"name": name, "slots": slots, "position": position})
+
+
+def set_pool(
+    connection: sa.Connection, name: str, at: float, user: str, slots: int | None, paused: bool | None
+) -> None:
+    """Change a pool's slots, or pause or resume it. Raises NotFound where there is no such pool."""
+    row = connection.execute(sa.select(pools).where(pools.c.name == name)).one_or_none()
+    if row is None:
+        known = ", ".join(connection.execute(sa.select(pools.c.name).order_by(pools.c.position)).scalars())
+        raise NotFound(f"there is no pool {name}; the pools are {known}")
+    values: dict[str, object] = {} if slots is None else {"slots": slots}
+    if paused is not None:
+        values |= {"paused_by": user if paused else None, "paused_at": at if paused else None}
+    if values:
+        connection.execute(pools.update().where(pools.c.name == name).values(values))
+        record(connection, "pool.changed", at, user=user, data={"pool": name, "slots": slots, "paused": paused})
