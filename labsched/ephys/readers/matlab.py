@@ -1,0 +1,177 @@
+"""Structs in MATLAB files of either kind (v5 and v7.3), described alike and without their long arrays."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labsched.ephys.errors import EphysError
+from labsched.ephys.readers import mat5
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+HEAD = 8192
+
+
+@dataclass(frozen=True)
+class Array:
+    """A long numeric field: MATLAB class, dimensions, type on disk, and its first numbers (float64, may be fewer)."""
+
+    kind: str
+    shape: tuple[int, ...]
+    stored: np.dtype
+    head: NDArray
+
+    @property
+    def count(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def vector(self) -> bool:
+        return self.count > 0 and max(self.shape) == self.count
+
+
+@dataclass(frozen=True)
+class Struct:
+    """A 1 × 1 struct: all its field names, its scalars and texts, `values` and `times` where they were looked at."""
+
+    variable: str
+    names: tuple[str, ...]
+    numbers: dict[str, float] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    arrays: dict[str, Array] = field(default_factory=dict)
+
+
+SHORT = ("title", "interval", "scale", "offset", "units", "start")
+
+
+def needed(names: Sequence[str]) -> Collection[str]:
+    """The fields that say all there is to say about a channel; `times` only where nothing else says when it began."""
+    if "values" not in names:
+        return ()
+    return (*SHORT, "values") if "start" in names and "interval" in names else (*SHORT, "values", "times")
+
+
+def unreadable(path: Path, why: object) -> EphysError:
+    """The sentence for a file that cannot be read as what its name says."""
+    return EphysError(f"cannot read {path}: {why}: export it from Spike2 again, or copy it here again")
+
+
+def version(path: Path) -> int:
+    """5 or 73. Raises EphysError where it is neither, or cannot be opened."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(520)
+    except OSError as error:
+        raise EphysError(f"cannot open {path}: {error.strerror or error}") from None
+    if not head:
+        raise unreadable(path, "it is empty (0 bytes)")
+    if head.startswith((HDF5, b"MATLAB 7.3")) or head[512:520] == HDF5:
+        return 73
+    if head[:6] == b"MATLAB" or (len(head) >= 128 and head[126:128] in (b"IM", b"MI")):
+        return 5
+    raise unreadable(path, "it is no MATLAB file of version 5 to 7.3")
+
+
+def structs(path: Path) -> list[Struct]:
+    """The structs of a file, in the order in which they lie there. Raises EphysError naming the file."""
+    if version(path) == 73:
+        with opened(path) as file:
+            return _structs73(path, file)
+    try:
+        return [_struct5(each) for each in mat5.variables(path, needed) if each.names]
+    except (mat5.Damaged, ValueError) as error:
+        raise unreadable(path, error) from None
+    except OSError as error:
+        raise unreadable(path, error.strerror or error) from None
+
+
+def _struct5(variable: mat5.Variable) -> Struct:
+    numbers, texts, arrays = {}, {}, {}
+    for name, value in variable.fields.items():
+        if value.kind == "char":
+            texts[name] = _text(value.head)
+        elif name in ("values", "times"):
+            arrays[name] = Array(value.kind, value.shape, value.stored, value.head.astype(float))
+        elif value.head.size:
+            numbers[name] = float(value.head[0])
+    return Struct(variable.name, variable.names, numbers, texts, arrays)
+
+
+def _text(codes: NDArray) -> str:
+    """Characters from numbers: UTF-8 or Latin-1 where they are bytes, code points where they are longer."""
+    if codes.dtype.itemsize > 1:
+        return "".join(map(chr, codes.tolist())).strip("\0 ")
+    try:
+        return codes.tobytes().decode("utf-8").strip("\0 ")
+    except UnicodeDecodeError:
+        return codes.tobytes().decode("latin-1").strip("\0 ")
+
+
+def opened(path: Path) -> Any:
+    """An h5py.File for reading. Raises EphysError where HDF5 finds the file cut short or damaged."""
+    import h5py
+
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        why = "it is truncated" if "truncated" in str(error) else "it is no whole HDF5 file (MATLAB v7.3)"
+        if isinstance(error, PermissionError):
+            why = "permission denied"
+        raise unreadable(path, why) from None
+
+
+def _structs73(path: Path, file: Any) -> list[Struct]:
+    try:
+        return [each for name in file if not name.startswith("#") for each in _struct73(name, file[name])]
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise unreadable(path, f"it is damaged ({str(error).splitlines()[0]})") from None
+
+
+def _struct73(name: str, group: Any) -> Iterator[Struct]:
+    import h5py
+
+    if not isinstance(group, h5py.Group):
+        return
+    names = tuple(group)
+    numbers, texts, arrays = {}, {}, {}
+    for each in names if "values" in names else ():
+        if each not in SHORT and each not in ("values", "times"):
+            continue
+        data = group[each]
+        if not isinstance(data, h5py.Dataset) or "MATLAB_empty" in data.attrs:
+            continue
+        kind = _class(data)
+        if kind == "char":
+            texts[each] = _text(np.ravel(data[()]))
+        elif data.dtype.kind not in "iuf":
+            continue
+        elif each in ("values", "times"):
+            flat = max(data.shape, default=0) == data.size and data.size > 0
+            peek = flat and (each == "times" or data.dtype.kind == "f")
+            head = np.asarray(column(data)(0, min(1 if each == "times" else HEAD, data.size))) if peek else np.zeros(0)
+            arrays[each] = Array(kind, data.shape, data.dtype, head.astype(float))
+        elif data.size:
+            numbers[each] = float(np.ravel(data[()])[0])
+    yield Struct(name, names, numbers, texts, arrays)
+
+
+def _class(data: Any) -> str:
+    """What MATLAB calls the type; files made by other programs may lack the attribute."""
+    given = data.attrs.get("MATLAB_class")
+    if given is not None:
+        return given.decode() if isinstance(given, bytes) else str(given)
+    return {"f8": "double", "f4": "single"}.get(data.dtype.str[1:], data.dtype.name)
+
+
+def column(data: Any) -> Any:
+    """``fetch(start, stop)`` for a vector in HDF5, whichever of its dimensions is the long one."""
+    axis = max(range(data.ndim), key=lambda each: data.shape[each])
+
+    def fetch(start: int, stop: int) -> NDArray:
+        where = tuple(slice(start, stop) if each == axis else 0 for each in range(data.ndim))
+        return data[where]
+
+    return fetch
