@@ -98,9 +98,10 @@ def prepare(recording: Recording) -> tuple[NDArray[np.float64], list[Prepared]]:
     for segment in recording.segments:
         ratio = np.array(segment.gains) / units
         plain = np.allclose(ratio, 1, rtol=1e-12, atol=0)
-        pilot = segment.fetch(0, min(segment.n_samples, 4096)).astype(np.float64)
-        base = np.nan_to_num(np.median(pilot, axis=1), posinf=0, neginf=0)
-        if np.issubdtype(segment.fetch(0, 1).dtype, np.integer):
+        raw = segment.fetch(0, min(segment.n_samples, 4096))
+        pilot = raw.astype(np.float64)
+        base = np.median(np.where(np.isfinite(pilot), pilot, 0.0), axis=1)
+        if np.issubdtype(raw.dtype, np.integer):
             base = np.round(base)
         moved = realign.plan(segment.shifts)
         prepared.append(Prepared(segment, None if plain else ratio, base if plain else base * ratio, moved))
@@ -130,17 +131,17 @@ def in_order(
     work: Callable[[int, Block, NDArray], T],
     *,
     chunk: int = 0,
-    threads: int = 1,
+    workers: int = 0,
 ) -> Iterator[tuple[int, Block, T]]:
-    """``work(index, block, raw)`` for every block, results in order, in up to `threads` threads.
+    """``work(index, block, raw)`` for every block, results in order, in up to `workers` other threads (0: in this one).
 
     `chunk` is how many samples to read at once (rounded down to blocks, at least one); it changes nothing else.
     """
     everything = blocks(recording)
     length = block_length(len(recording.labels))
     at_once = max(chunk // length, 1)
-    inline = threads <= 1
-    with ThreadPoolExecutor(max(threads, 1), thread_name_prefix="denoise") as pool:
+    inline = workers < 1
+    with ThreadPoolExecutor(max(workers, 1), thread_name_prefix="denoise") as pool:
         waiting: deque[tuple[int, Block, Future[T]]] = deque()
         try:
             for index, block, raw in _raw(everything, prepared, at_once):
@@ -149,7 +150,7 @@ def in_order(
                     continue
                 waiting.append((index, block, pool.submit(work, index, block, raw)))
                 del raw
-                if len(waiting) > threads:
+                if len(waiting) > workers:
                     first, its, future = waiting.popleft()
                     yield first, its, future.result()
             while waiting:
@@ -179,7 +180,7 @@ def statistics(
     units: NDArray[np.float64],
     *,
     chunk: int = 0,
-    threads: int = 1,
+    workers: int = 0,
     told: Callable[[float], None] = lambda fraction: None,
 ) -> Statistics:
     """The first pass: means, covariance, peaks and noise. Raises EphysError for NaN or infinite values, by place."""
@@ -201,7 +202,7 @@ def statistics(
     peaks = np.zeros(channels)
     pieces = []
     for index, block, (total, product, peak, piece) in in_order(
-        recording, prepared, work, chunk=chunk, threads=threads
+        recording, prepared, work, chunk=chunk, workers=workers
     ):
         sums[block.segment] += total
         products += product

@@ -17,12 +17,16 @@ HEAD = 8192
 
 @dataclass(frozen=True)
 class Array:
-    """A long numeric field: MATLAB class, dimensions, type on disk, and its first numbers (float64, may be fewer)."""
+    """A long numeric field: MATLAB class, dimensions, type on disk, and its first numbers (float64, may be fewer).
+
+    `packed`: it must be unpacked as a whole before it can be read from anywhere.
+    """
 
     kind: str
     shape: tuple[int, ...]
     stored: np.dtype
     head: NDArray
+    packed: bool = False
 
     @property
     def count(self) -> int:
@@ -94,7 +98,7 @@ def _struct5(variable: mat5.Variable) -> Struct:
         if value.kind == "char":
             texts[name] = _text(value.head)
         elif name in ("values", "times"):
-            arrays[name] = Array(value.kind, value.shape, value.stored, value.head.astype(float))
+            arrays[name] = Array(value.kind, value.shape, value.stored, value.head.astype(float), variable.compressed)
         elif value.head.size:
             numbers[name] = float(value.head[0])
     return Struct(variable.name, variable.names, numbers, texts, arrays)

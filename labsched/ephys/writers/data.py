@@ -62,6 +62,7 @@ def kwd(
         create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         create.set_layout(h5py.h5d.CONTIGUOUS)
         create.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        create.set_obj_track_times(False)  # the same data give the same file, to the bit
         create.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
         space = h5py.h5s.create_simple((n_samples, width))
         dataset = h5py.h5d.create(recording.id, b"data", h5py.h5t.STD_I16LE, space, create)

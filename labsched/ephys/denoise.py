@@ -1,0 +1,315 @@
+"""Stage 1: from a block of exports to what klusta reads, in two passes and bounded memory.
+
+The first pass gathers means and the covariance; from these comes one matrix; the second pass realigns, multiplies,
+rounds and writes. A result depends on the data and the parameters only, never on chunk or thread count.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labsched.ephys import document, progress, provenance, realign, reference, stream
+from labsched.ephys.errors import EphysError
+from labsched.ephys.klusta.params import Params, write_prm
+from labsched.ephys.probes import Layout, resolve
+from labsched.ephys.readers import Source, examine, opened
+from labsched.ephys.recording import Recording
+from labsched.ephys.writers import data, target
+
+FORMATS = ("kwd", "dat")
+LIMIT = 32767
+#: The noise keeps at least this many steps where the unit of the output is ours to choose.
+STEPS = 4
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `denoise` did; `document` is what NAME.denoise.json holds, `microvolts_per_bit` the unit of the output."""
+
+    name: str
+    data: Path
+    prb: Path
+    prm: Path
+    json: Path
+    labels: tuple[str, ...]
+    omitted: tuple[str, ...]
+    rate: float
+    n_samples: int
+    microvolts_per_bit: float
+    clipped: int
+    warnings: tuple[str, ...]
+    document: dict[str, Any]
+
+
+def denoise(
+    source: str | Path,
+    folder: str | Path,
+    name: str,
+    *,
+    omit: Collection[str] = (),
+    probe: str | Path | None = None,
+    reference: str = "war",
+    format: str = "kwd",
+    params: Params | None = None,
+    chunk: int = 0,
+    threads: int = 1,
+    told: Callable[[str], None] = lambda line: None,
+) -> Report:
+    """De-noise the block in `source` and write NAME.raw.kwd (or .dat), .prb, .prm and .denoise.json into `folder`.
+
+    Channels in `omit` leave everything; `probe` is what `labsched.ephys.probes.resolve` takes; `reference` is one of
+    `labsched.ephys.reference.METHODS`; `chunk` is how many samples to read at once (0: one block); `threads` how many
+    threads may compute. `told` gets lines for people. Raises EphysError for whatever a person can mend; then, and
+    when interrupted, nothing half-written stays, and the JSON of an earlier result only where this run got no further
+    than its checks.
+    """
+    began, clock = time.time(), time.monotonic()
+    found = check(source, omit, probe, reference, format)
+    where = target.Target(Path(folder), name, format)
+    target.check_name(name)
+    target.separate(found.source.path, found.source.files, where)
+    for line in _described(found):
+        told(line)
+    try:
+        target.room(where.folder, needed(found.source, format))
+    except OSError as error:
+        raise target.sentence(error, where.folder) from None
+    with target.written(where):
+        progress.report(0.01, "reading")
+        made = _run(found, where, reference, params or Params(), chunk, max(threads, 1), told)
+        made.update(
+            {
+                "started": document.utc(began),
+                "wall_s": round(time.monotonic() - clock, 3),
+                "peak_rss_bytes": provenance.peak_rss(),
+                "complete": True,
+            }
+        )
+        where.partial(where.json).write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    report = _report(where, made)
+    seconds = report.n_samples / report.rate
+    note = f"{len(report.labels)} channels, {seconds:.1f} s, reference {reference}"
+    note += f"; omitted {', '.join(report.omitted)}" if report.omitted else ""
+    note += f"; WARNING: {report.warnings[0]}" if report.warnings else ""
+    progress.report(1.0, note)
+    return report
+
+
+@dataclass(frozen=True)
+class Found:
+    """A block that passed every check that needs no samples, and where its channels lie."""
+
+    source: Source
+    layout: Layout
+
+
+def check(
+    source: str | Path,
+    omit: Collection[str] = (),
+    probe: str | Path | None = None,
+    reference_name: str = "war",
+    format_name: str = "kwd",
+) -> Found:
+    """Everything that can be wrong before a sample is read, as an EphysError; opens headers only."""
+    reference.check(reference_name)
+    if format_name not in FORMATS:
+        raise EphysError(f"unknown format {format_name!r}: it is one of {', '.join(FORMATS)}")
+    source_found = examine(Path(source), omit)
+    return Found(source_found, resolve(probe, source_found.labels, omit))
+
+
+def needed(source: Source, format_name: str) -> int:
+    """Bytes that the run will take in the target's folder at most: the output, and what must be unpacked first."""
+    output = source.n_samples * len(source.kept) * 2 + 200_000
+    widths = [wave.array.stored.itemsize * wave.count for export in source.exports for wave in export.waves.values()
+              if wave.label in source.kept and wave.array.packed]  # fmt: skip
+    return output + sum(widths)
+
+
+def _described(found: Found) -> list[str]:
+    source = found.source
+    size = sum(path.stat().st_size for path in source.files)
+    lines = [
+        f"{source.path}: {len(source.files)} file(s), {size / 1e6:.1f} MB, {len(source.labels)} channels at "
+        f"{source.rate:g} Hz, {source.n_samples / source.rate:.1f} s"
+    ]
+    lines += [f"  {note}" for note in (*source.notes, *found.layout.notes)]
+    if not source.gain_known:
+        lines.append("  the files do not say what one bit or unit is worth: taken for 1 µV a bit, 1 V a unit")
+    lines.append(f"omitted: {', '.join(source.omitted) or 'nothing'}")
+    sites = ", ".join(f"group {group.number}: {len(group.channels)}" for group in found.layout.groups)
+    lines.append(f"probe {found.layout.probe or 'unknown'}: {sites}")
+    return lines
+
+
+def _run(
+    found: Found,
+    where: target.Target,
+    method: str,
+    params: Params,
+    chunk: int,
+    threads: int,
+    told: Callable[[str], None],
+) -> dict[str, Any]:
+    with opened(found.source, where.folder) as recording, ThreadPoolExecutor(1, "checksum") as side:
+        told(_aligned(recording))
+        hashes = [side.submit(provenance.fingerprint, path) for path in recording.files]
+        try:
+            inputs = [each.result() for each in hashes] if threads == 1 else []
+            # One thread reads (this one), the others compute.
+            workers = threads - 1
+            units, prepared = stream.prepare(recording)
+            before = stream.statistics(
+                recording, prepared, units, chunk=chunk, workers=workers,
+                told=lambda part: progress.report(0.02 + 0.38 * part, "first pass: covariance"),
+            )  # fmt: skip
+            matrix = reference.matrix(method, before.covariance)
+            microvolts, counts = unit(recording, before, matrix)
+            with _sink(where, recording, microvolts) as sink:
+                clipped, noise = _write(
+                    recording, prepared, before, matrix * units[None, :] / microvolts, sink, chunk, workers,
+                )  # fmt: skip
+            inputs = inputs or [each.result() for each in hashes]
+        finally:
+            for each in hashes:
+                each.cancel()
+        provenance.unchanged(inputs)
+        after = noise * microvolts
+        found.layout.write_prb(where.partial(where.prb))
+        write_prm(
+            where.partial(where.prm),
+            name=where.name,
+            prb_file=where.prb.name,
+            raw_data_files=where.data.name if where.format == "kwd" else [where.data.name],
+            sample_rate=recording.rate,
+            n_channels=len(recording.labels),
+            params=params,
+            voltage_gain=microvolts,
+        )
+        warnings = document.warnings(recording, before.noise, after, clipped, microvolts)
+        for line in warnings:
+            told(f"WARNING: {line}")
+        told(
+            f"wrote {where.data.name}: {recording.n_samples} samples × {len(recording.labels)} channels, "
+            f"{microvolts:.6g} µV a bit, {clipped.sum()} values clipped; median noise "
+            f"{np.median(before.noise):.1f} µV before, {np.median(after):.1f} µV after reference {method}"
+        )
+        return {
+            **document.facts(found.source, found.layout, recording, where, inputs),
+            "parameters": {
+                "reference": method, "omit": list(recording.omitted), "format": where.format, "ridge": reference.RIDGE,
+                "realign": {"taps": 2 * realign.HALF + 1, "kaiser_beta": realign.BETA}, "klusta": params.table(),
+            },
+            "microvolts_per_bit": microvolts,
+            "keeps_input_bits": counts,
+            "matrix": matrix.tolist(),
+            "mean_uv": [((p.base + m) * units + o).tolist() for p, m, o in
+                        zip(prepared, before.means, (np.array(s.offsets) for s in recording.segments), strict=True)],
+            "noise_uv": {"before": before.noise.tolist(), "after": after.tolist()},
+            "clipped": dict(zip(recording.labels, clipped.tolist(), strict=True)),
+            "warnings": warnings,
+        }  # fmt: skip
+
+
+def unit(recording: Recording, before: stream.Statistics, matrix: NDArray[np.float64]) -> tuple[float, bool]:
+    """(µV of one bit of the output, whether that is the input's own bit).
+
+    Counts of channels with one gain stay counts. Otherwise the smallest unit under which no value can be clipped,
+    but never so large that a channel's noise (the median channel's, after referencing) is less than 4 bits.
+    """
+    gains = np.array([segment.gains for segment in recording.segments])
+    if all(segment.counts for segment in recording.segments) and np.allclose(gains, gains[0, 0], rtol=1e-9, atol=0):
+        return float(gains[0, 0]), True
+    reach = (before.peak + np.abs(before.means).max(axis=0)) * before.units
+    highest = float((np.abs(matrix) @ reach).max())
+    if highest <= 0:
+        return 1.0, False
+    noise = np.sqrt(np.clip(np.diag(matrix @ before.covariance @ matrix.T), 0, None))
+    fits = highest / (LIMIT - 1)
+    if np.median(noise) > 0:
+        fits = min(fits, float(np.median(noise)) / STEPS)
+    digits = 10.0 ** (math.floor(math.log10(fits)) - 3)
+    return math.ceil(fits / digits) * digits, False
+
+
+def _sink(where: target.Target, recording: Recording, microvolts: float):  # type: ignore[no-untyped-def]
+    path, n, width = where.partial(where.data), recording.n_samples, len(recording.labels)
+    if where.format == "dat":
+        return data.dat(path, n, width)
+    return data.kwd(
+        path, n, width, rate=recording.rate, uv_per_bit=microvolts, name=where.name, labels=recording.labels
+    )
+
+
+def _write(
+    recording: Recording,
+    prepared: list[stream.Prepared],
+    before: stream.Statistics,
+    matrix: NDArray[np.float64],
+    sink: data.Sink,
+    chunk: int,
+    workers: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The second pass; (clipped values per channel, robust noise per channel in bits)."""
+    everything = stream.blocks(recording)
+    places = stream.noise_places(everything)
+    across = np.ascontiguousarray(matrix.T.astype(np.float32))
+    means = before.means.astype(np.float32)
+
+    def work(index: int, block: stream.Block, raw: NDArray) -> tuple[NDArray[np.int64] | int, NDArray[np.int16] | None]:
+        x = stream.centred(prepared[block.segment], raw)
+        x -= means[block.segment][:, None]
+        y = x.T @ across
+        np.rint(y, out=y)
+        clipped: NDArray[np.int64] | int = 0
+        if y.max() > LIMIT or y.min() < -LIMIT - 1:
+            clipped = np.count_nonzero((y > LIMIT) | (y < -LIMIT - 1), axis=0)
+            np.clip(y, -LIMIT - 1, LIMIT, out=y)
+        out = y.astype("<i2")
+        sink.put(block.output, out)
+        return clipped, out[: stream.NOISE_SAMPLES].copy() if index in places else None
+
+    total = np.zeros(len(recording.labels), dtype=np.int64)
+    pieces = []
+    for index, _, (clipped, piece) in stream.in_order(recording, prepared, work, chunk=chunk, workers=workers):
+        total += clipped
+        if piece is not None:
+            pieces.append(piece)
+        done = (index + 1) / len(everything)
+        progress.report(0.4 + 0.58 * done, f"second pass: {100 * done:.0f} %")
+    return total, stream.mad(pieces)
+
+
+def _aligned(recording: Recording) -> str:
+    shifts = np.array([segment.shifts for segment in recording.segments])
+    moved = int((shifts >= realign.ALIGNED).any(axis=0).sum())
+    if not moved:
+        return "realigned: nothing, all channels are sampled at the same times"
+    return f"realigned: {moved} channels, by up to {shifts.max():.3f} of a sample"
+
+
+def _report(where: target.Target, made: dict[str, Any]) -> Report:
+    counts: Mapping[str, int] = made["clipped"]
+    return Report(
+        name=where.name,
+        data=where.data,
+        prb=where.prb,
+        prm=where.prm,
+        json=where.json,
+        labels=tuple(made["labels"]),
+        omitted=tuple(made["omitted"]),
+        rate=made["rate_hz"],
+        n_samples=made["n_samples"],
+        microvolts_per_bit=made["microvolts_per_bit"],
+        clipped=sum(counts.values()),
+        warnings=tuple(made["warnings"]),
+        document=made,
+    )
