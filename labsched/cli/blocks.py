@@ -1,0 +1,112 @@
+"""What submit and run share: their options, and looking at blocks before anything is done with them."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from labsched.cli import queueing
+from labsched.errors import BadRequest, LabschedError, NotFound
+from labsched.recipes.block import REFERENCES, BlockRequest, Expanded, expand
+
+F = TypeVar("F", bound=Callable[..., Any])
+NEAR = 3  # names that are suggested
+
+
+def block_options(command: F) -> F:
+    """--omit, --probe, --source, --target, --reference and --again."""
+    for option in reversed(
+        [
+            click.option("--omit", multiple=True, metavar="A,B,...", help="Channels to leave out (repeatable)."),
+            click.option("--probe", metavar="P", help="A rig or probe file, or a built-in probe's name."),
+            click.option("--source", metavar="DIR", help="Where the block lies; may have {block} and {name} in it."),
+            click.option("--target", metavar="DIR", help="Where results go; may have {block} and {name} in it."),
+            click.option("--reference", type=click.Choice(REFERENCES), help="What is subtracted from each channel."),
+            click.option("--again", is_flag=True, help="Also if it has succeeded before; what is there is replaced."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+def absolute_probe(probe: str | None) -> str | None:
+    """A file as seen from the caller's folder; a word that is no file is a built-in probe's name."""
+    if probe and ("/" in probe or Path(probe).is_file()):
+        return queueing.absolute(probe)
+    return probe
+
+
+def check_patterns(blocks: Sequence[str], source: str | None, target: str | None) -> None:
+    """Raise BadRequest where several blocks would share a folder."""
+    for option, pattern in (("--source", source), ("--target", target)):
+        if pattern is not None and len(blocks) > 1 and "{block}" not in pattern:
+            raise BadRequest(f"{option} needs {{block}} in it where there are several blocks, or they would share it")
+
+
+def expand_all(
+    requests: Sequence[BlockRequest], settings: Mapping[str, Any], python: str, env: Mapping[str, str]
+) -> list[Expanded]:
+    """Each as a job. Raises BadRequest; also where two of them would write to one folder."""
+    found = [expand(request, settings, python, env) for request in requests]
+    targets: dict[Path, str] = {}
+    for one in found:
+        if one.target in targets:
+            raise BadRequest(f"{one.job.name} and {targets[one.target]} would both write to {one.target}")
+        targets[one.target] = one.job.name
+    return found
+
+
+def check(block: Expanded) -> None:
+    """Look whether this block can be done at all: its folder, its channels, its probe.
+
+    Raises NotFound where it is not there, BadRequest where its channels or its probe do not fit, and LabschedError
+    where its data cannot be read.
+    """
+    if not block.source.exists():
+        raise NotFound(f"there is no block {block.job.name}: no folder {block.source}{_near(block.source)}")
+    try:
+        from labsched.ephys.check import check as look
+        from labsched.ephys.errors import EphysError
+    except ImportError as error:
+        raise LabschedError(f"cannot look at the block ({error}): labsched doctor says more, --no-check skips") from None
+    try:
+        look(block.source, block.omit, block.probe)
+    except EphysError as error:
+        try:
+            look(block.source, (), None)
+        except EphysError as worse:
+            if str(worse) == str(error):
+                raise LabschedError(f"{block.job.name}: {error}") from None
+        raise BadRequest(f"{block.job.name}: {error}") from None
+    except PermissionError as error:
+        raise LabschedError(f"{block.job.name}: you may not read {error.filename or block.source}") from None
+
+
+def check_all(blocks: Sequence[Expanded]) -> None:
+    """`check` each; every trouble is named, and the first one's kind raised."""
+    troubles: list[LabschedError] = []
+    for block in blocks:
+        try:
+            check(block)
+        except LabschedError as error:
+            troubles.append(error)
+    if len(troubles) == 1:
+        raise troubles[0]
+    if troubles:
+        queueing.report_bad([str(trouble) for trouble in troubles], type(troubles[0]))
+
+
+def _near(missing: Path) -> str:
+    import difflib
+
+    parent = missing.parent
+    while not parent.exists() and parent != parent.parent:
+        missing, parent = parent, parent.parent
+    try:
+        names = [entry.name for entry in os.scandir(parent) if entry.is_dir()]
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(missing.name, names, n=NEAR, cutoff=0.7)
+    return f"; did you mean {' or '.join(near)}?" if near else f"; {parent} is where it was looked for"

@@ -1,0 +1,97 @@
+"""labsched submit: blocks, to be de-noised and sorted."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from labsched.cli import blocks as looking
+from labsched.cli import queueing
+from labsched.cli.context import client, json_option, quiet_option, socket_option
+from labsched.cli.types import BLOCK, PRIORITY
+from labsched.errors import BadRequest, LabschedError
+from labsched.recipes import environ
+from labsched.recipes.block import BlockRequest, check_name, parse_omit, read_table
+from labsched.wire.messages import Daemon
+
+
+@click.command()
+@click.argument("blocks", nargs=-1, type=BLOCK, metavar="BLOCK...")
+@looking.block_options
+@click.option("--priority", type=PRIORITY, default=0, metavar="N", help="Higher goes first. Default: 0.")
+@click.option("--hold", is_flag=True, help="Queue it, but do not let it start before: labsched release.")
+@click.option("--from", "file", metavar="FILE", help="BLOCK<tab>A,B,... a line; all or none; - for stdin.")
+@click.option("--no-check", is_flag=True, help="Do not look at the recording and the probe first.")
+@json_option
+@quiet_option
+@socket_option
+def submit(
+    blocks: tuple[str, ...],
+    omit: tuple[str, ...],
+    probe: str | None,
+    source: str | None,
+    target: str | None,
+    reference: str | None,
+    again: bool,
+    priority: int,
+    hold: bool,
+    file: str | None,
+    no_check: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Queue blocks: each is de-noised, then sorted by klusta. Prints their numbers.
+
+    Where blocks lie and where results go, the probe and all else come from the daemon's configuration; options change
+    them for these blocks. Recording, channels and probe are looked at first, and nothing is queued unless all are
+    good. A block that is queued already is refused; one that succeeded needs --again.
+
+    \b
+    Example:
+      labsched submit rat12/2024-03-10 --omit Port_20,Port_21
+      labsched submit --from blocks.tsv
+      labsched submit rat12/2024-03-11 --probe buzsaki32 --reference car
+    """
+    rows = [(block, ()) for block in blocks] if file is None else _table(file, blocks)
+    if not rows:
+        raise click.UsageError("name a block, or a file with --from")
+    names = [check_name(block) for block, _ in rows]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise BadRequest(f"block {twice[0]} is named twice")
+    looking.check_patterns(names, source, target)
+    requests = [
+        BlockRequest(
+            block=block,
+            omit=parse_omit((*omit, *more)),
+            probe=looking.absolute_probe(probe),
+            source=queueing.absolute(source),
+            target=queueing.absolute(target),
+            reference=reference,
+            priority=priority,
+            hold=hold,
+            again=again,
+        )
+        for block, more in rows
+    ]
+    ask = client()
+    daemon = ask.get("daemon", Daemon)
+    env, left_out = environ.small(os.environ)
+    found = looking.expand_all(requests, _settings(daemon), daemon.python, env)
+    if not no_check:
+        looking.check_all(found)
+    queueing.warn_left_out(left_out)
+    queueing.send(ask, [one.job for one in found], as_json, quiet)
+
+
+def _table(file: str, blocks: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
+    if blocks:
+        raise click.UsageError("name blocks, or a file with --from, but not both")
+    return queueing.parse_file(file, read_table)
+
+
+def _settings(daemon: Daemon) -> Mapping[str, Any]:
+    sort = daemon.settings.get("sort")
+    if not isinstance(sort, dict):
+        raise LabschedError("the daemon does not say where blocks lie: restart it, it is not of this version")
+    return sort

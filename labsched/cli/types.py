@@ -1,0 +1,112 @@
+"""What words on the command line mean, and how a shell completes them."""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labsched.errors import BadRequest, LabschedError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+PATIENCE = 1.0  # seconds that a completion waits for the daemon
+
+
+class JobParam(click.ParamType):
+    """A job: its number, its name, or `last`. Completes with the jobs that status shows."""
+
+    name = "job"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self.fail(f"{text!r} is not text", param, ctx)
+        if not text.strip():
+            self.fail("a job is a number, a block's name, or last", param, ctx)
+        return text
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
+        from labsched.wire.messages import Status
+
+        answer = _ask(ctx, "status", Status)
+        rows = answer.jobs if answer is not None else ()
+        items = [CompletionItem(str(r.id), help=r.name) for r in rows if str(r.id).startswith(incomplete)]
+        if incomplete and not incomplete.isdecimal():
+            items += [CompletionItem(n) for n in dict.fromkeys(r.name for r in rows) if n.startswith(incomplete)]
+            items += [CompletionItem("last", help="the newest job")] if "last".startswith(incomplete) else []
+        return items
+
+
+class PoolParam(click.ParamType):
+    """A pool's name. Completes with the pools that there are."""
+
+    name = "pool"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
+        from labsched.wire.messages import Pools
+
+        answer = _ask(ctx, "pools", Pools)
+        return [CompletionItem(p.name) for p in (answer.pools if answer else ()) if p.name.startswith(incomplete)]
+
+
+class BlockParam(click.ParamType):
+    """A block's name. Completes with the folders where the configuration says that blocks lie."""
+
+    name = "block"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
+        from labsched.wire.messages import Daemon
+
+        answer = _ask(ctx, "daemon", Daemon)
+        source = answer.settings.get("sort") if answer else None
+        pattern = source.get("source", "") if isinstance(source, dict) else ""
+        start, found, rest = pattern.partition("{block}")
+        if not found or rest.strip("/"):
+            return []
+        before, _, begun = incomplete.rpartition("/")
+        parent = f"{before}/" if before else ""
+        try:
+            with os.scandir(start + parent) as entries:
+                names = sorted(e.name for e in entries if e.is_dir() and e.name.startswith(begun or ""))
+        except OSError:
+            return []
+        return [CompletionItem(parent + name) for name in names if not name.startswith(".")]
+
+
+class TimeParam(click.ParamType):
+    """A length of time: `90`, `15m`, `8h`, `1h30m`, `12:00:00`; in seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from labsched.recipes.command import parse_time
+
+        try:
+            return value if isinstance(value, float) else parse_time(str(value))
+        except BadRequest as error:
+            self.fail(str(error), param, ctx)
+
+
+PRIORITY = click.IntRange(-1_000_000, 1_000_000)
+JOB, POOL, BLOCK, TIME = JobParam(), PoolParam(), BlockParam(), TimeParam()
+
+
+def _ask(ctx: click.Context, what: str, kind: Any) -> Any:
+    """The daemon's answer, or None: nobody wants to read an error in the middle of a word."""
+    from labsched.cli.context import SOCKET
+    from labsched.paths import client_socket
+    from labsched.wire.client import Client
+
+    try:
+        return Client(client_socket(ctx.meta.get(SOCKET)), PATIENCE).get(what, kind)
+    except (LabschedError, OSError):
+        return None

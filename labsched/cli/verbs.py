@@ -1,0 +1,74 @@
+"""The table of verbs, and the click group that imports one only when it is run."""
+
+import importlib
+from typing import Any
+
+import click
+
+#: Section -> verb -> (module:function, what `labsched --help` says). No verb's module is imported for the overview.
+SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "Queue something": {
+        "submit": ("labsched.cli.submit:submit", "Queue blocks: de-noise, then sort with klusta."),
+        "add": ("labsched.cli.add:add", "Queue any command."),
+    },
+    "Look": {
+        "status": ("labsched.cli.status:status", "Show what runs, what waits and why, and what failed."),
+        "show": ("labsched.cli.show:show", "Show all about one job."),
+        "logs": ("labsched.cli.logs:logs", "Print what a job's stages print."),
+        "history": ("labsched.cli.history:history", "List the jobs that have ended."),
+        "pools": ("labsched.cli.pools:pools", "Show the pools and what is used of them."),
+        "wait": ("labsched.cli.wait:wait", "Wait until jobs have ended; the exit code says how."),
+    },
+    "Change": {
+        "cancel": ("labsched.cli.change:cancel", "End jobs, running or waiting."),
+        "hold": ("labsched.cli.change:hold", "Keep waiting jobs from starting."),
+        "release": ("labsched.cli.change:release", "Let held jobs start."),
+        "retry": ("labsched.cli.change:retry", "Run again what did not succeed."),
+        "pool": ("labsched.cli.pools:pool", "Change a pool: set, pause, resume."),
+    },
+    "Around it": {
+        "daemon": ("labsched.cli.daemon:daemon", "Run the daemon, in the foreground."),
+        "doctor": ("labsched.cli.doctor:doctor", "Check the installation, and say what to do."),
+        "run": ("labsched.cli.run:run", "De-noise and sort one block here and now, without a daemon."),
+        "progress": ("labsched.cli.progress:progress", "Tell from inside a stage how far it is."),
+        "completion": ("labsched.cli.completion:completion", "Print the completion script of a shell."),
+    },
+}
+
+VERBS: dict[str, tuple[str, str]] = {verb: entry for verbs in SECTIONS.values() for verb, entry in verbs.items()}
+
+
+class Lazy(click.Group):
+    """A group whose commands are the table above."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module, _, function = VERBS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), function)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        name = args[0]
+        if name not in VERBS and not name.startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(name, VERBS, n=1)
+            hint = f"did you mean {near[0]}?" if near else "labsched --help lists what there is"
+            ctx.fail(f"there is no command {name!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section, verbs in SECTIONS.items():
+            with formatter.section(section):
+                formatter.write_dl([(f"{verb:<10}", words) for verb, (_, words) in verbs.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(verb, help=VERBS[verb][1]) for verb in VERBS if verb.startswith(incomplete)]

@@ -1,0 +1,227 @@
+"""Any command as a job of one stage, and many of them from a file of JSON lines."""
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from labsched.core.model import JobSpec, StageSpec
+from labsched.errors import BadRequest
+from labsched.recipes.environ import is_text
+
+RECIPE = "command"
+STAGE = "run"
+NEEDS = {"CPU": 1}
+MAX_NAME = 200  # characters of a job's name
+MAX_SLOTS = 1_000_000
+MAX_PRIORITY = 1_000_000
+MAX_TIME = 10 * 365 * 86400.0
+_POOL = re.compile(r"[A-Za-z][\w.-]{0,63}", re.ASCII)
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_NUMBER = r"\d+(?:\.\d*)?|\.\d+"
+_PARTS = re.compile(rf"((?:{_NUMBER})[smhdw])+", re.ASCII)
+_PART = re.compile(rf"({_NUMBER})([smhdw])", re.ASCII)
+_CLOCK = re.compile(r"(\d+):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
+
+
+class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One line of a file for `add --from`. `time` is in seconds, or text as `parse_time` reads it."""
+
+    argv: tuple[str, ...]
+    needs: dict[str, int] | None = None
+    name: str | None = None
+    after: int | str | tuple[int | str, ...] = ()
+    cwd: str | None = None
+    env: dict[str, str] = msgspec.field(default_factory=dict)
+    time: float | str | None = None
+    priority: Annotated[int, msgspec.Meta(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = 0
+    hold: bool = False
+
+
+def parse_needs(values: Iterable[str]) -> dict[str, int]:
+    """``["CPU=4,GPU=1"]`` -> ``{"CPU": 4, "GPU": 1}``; a pool without a number is one slot. Raises BadRequest."""
+    needs: dict[str, int] = {}
+    for word in (word.strip() for value in values for word in value.split(",")):
+        pool, equals, number = (part.strip() for part in word.partition("="))
+        if equals and not re.fullmatch(r"[0-9]{1,7}", number):
+            raise BadRequest(f"{word!r} is not a need: it is POOL=SLOTS, such as CPU=4, or CPU=4,GPU=1")
+        if pool in needs:
+            raise BadRequest(f"pool {pool} is named twice: say once how many slots it takes")
+        needs[pool] = int(number) if equals else 1
+    return check_needs(needs)
+
+
+def check_needs(needs: dict[str, int]) -> dict[str, int]:
+    """These needs, if a pool may have such a name and such a number of slots; raises BadRequest otherwise."""
+    for pool, slots in needs.items():
+        if not _POOL.fullmatch(pool):
+            raise BadRequest(f"{pool!r} is not a pool's name: it is a letter, then letters, digits and . _ -")
+        if not 1 <= slots <= MAX_SLOTS:
+            raise BadRequest(f"{pool}={slots} makes no sense: a need is one slot or more; leave out what is not needed")
+    return needs
+
+
+def parse_time(text: str) -> float:
+    """``90``, ``90s``, ``15m``, ``8h``, ``2d``, ``1h30m``, ``8:00`` (hours), ``1:30:00`` -> seconds; or BadRequest."""
+    word = text.strip().lower()
+    if clock := _CLOCK.fullmatch(word):
+        hours, minutes, seconds = (int(part or 0) for part in clock.groups())
+        return check_time(hours * 3600.0 + minutes * 60 + seconds)
+    if re.fullmatch(_NUMBER, word, re.ASCII):
+        return check_time(float(word))
+    if not _PARTS.fullmatch(word):
+        raise BadRequest(f"{text!r} is not a time: it is 90 (seconds), 15m, 8h, 2d, 1h30m or 12:00:00")
+    return check_time(sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(word)))
+
+
+def check_time(seconds: float) -> float:
+    """These seconds, if a time limit can have them; raises BadRequest otherwise."""
+    if not 0 < seconds <= MAX_TIME:
+        raise BadRequest(f"a time of {seconds:g} s makes no sense: it is more than nothing, and less than ten years")
+    return seconds
+
+
+def check_job_name(name: str) -> str:
+    """This name, if a job can be told by it; raises BadRequest otherwise."""
+    if not name.strip() or name != name.strip() or len(name) > MAX_NAME or not name.isprintable():
+        raise BadRequest(f"{name[:60]!r} is not a job's name: it has 1 to {MAX_NAME} printable characters")
+    if name.isdecimal() or name == "last":
+        raise BadRequest(f"a job cannot be named {name}: that would mean another job")
+    return name
+
+
+def expand(
+    argv: Sequence[str],
+    *,
+    cwd: str,
+    env: Mapping[str, str],
+    needs: dict[str, int] | None = None,
+    name: str | None = None,
+    after: Sequence[int | str] = (),
+    time_limit: float | None = None,
+    extra: Mapping[str, str] | None = None,
+    priority: int = 0,
+    hold: bool = False,
+) -> JobSpec:
+    """A command as a job of one stage, `run`.
+
+    `cwd` must be absolute; `env` is the whole environment and `extra` comes on top of it; `time_limit` in seconds.
+    Without a name a job is called like its command line. Raises BadRequest.
+    """
+    if not argv or not argv[0]:
+        raise BadRequest("there is no command to run: give one after --")
+    if bad := [number for number, word in enumerate(argv, 1) if not is_text(word)]:
+        raise BadRequest(f"word {bad[0]} of the command is not UTF-8 text: it cannot be stored")
+    if not is_text(cwd):
+        raise BadRequest(f"the folder {cwd!r} is not UTF-8 text: run it from another folder")
+    for key, value in (extra or {}).items():
+        if not key or "=" in key or not is_text(key) or not is_text(value):
+            raise BadRequest(f"{key!r} cannot be a variable of the environment")
+    stage = StageSpec(
+        name=STAGE,
+        argv=tuple(argv),
+        needs=check_needs(dict(NEEDS if needs is None else needs)),
+        cwd=cwd,
+        time_limit=None if time_limit is None else check_time(time_limit),
+        env=dict(extra or {}),
+    )
+    return JobSpec(
+        name=_called(argv) if name is None else check_job_name(name),
+        recipe=RECIPE,
+        stages=(stage,),
+        env=dict(env),
+        after=tuple(after),
+        priority=priority,
+        hold=hold,
+    )
+
+
+def read_jobs(lines: Iterable[str], cwd: Path, env: Mapping[str, str]) -> list[tuple[int, JobSpec]]:
+    """Jobs from JSON lines, each with its line's number, and each after those of the file that it names in `after`.
+
+    Blank lines and lines that start with # do not count; a relative `cwd` of a line starts at `cwd`. Raises
+    BadRequest that names every bad line by its number.
+    """
+    jobs: dict[int, JobSpec] = {}
+    bad: list[str] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        try:
+            jobs[number] = _job(line, cwd, env)
+        except BadRequest as error:
+            bad.append(f"line {number}: {error}")
+    if not bad:
+        before = _edges(jobs, bad)
+    if bad:
+        raise BadRequest("\n".join(bad))
+    return _in_order(jobs, before)
+
+
+def _job(line: str, cwd: Path, env: Mapping[str, str]) -> JobSpec:
+    try:
+        said = msgspec.json.decode(line, type=Line)
+    except msgspec.ValidationError as error:
+        raise BadRequest(_in_words(str(error))) from None
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise BadRequest(f"not a JSON object: {error}") from None
+    after: tuple[Any, ...] = said.after if isinstance(said.after, tuple) else (said.after,)
+    if any(isinstance(one, int) and not 1 <= one < 10**18 for one in after):
+        raise BadRequest("after: a job's number is 1 or more")
+    return expand(
+        said.argv,
+        cwd=str(cwd / said.cwd) if said.cwd else str(cwd),
+        env=env,
+        needs=said.needs,
+        name=said.name,
+        after=after,
+        time_limit=parse_time(said.time) if isinstance(said.time, str) else said.time,
+        extra=said.env,
+        priority=said.priority,
+        hold=said.hold,
+    )
+
+
+def _edges(jobs: Mapping[int, JobSpec], bad: list[str]) -> dict[int, set[int]]:
+    """By line: the lines of this file that it comes after. Names that are not in the file are the daemon's to find."""
+    named: dict[str, list[int]] = {}
+    for number, job in jobs.items():
+        named.setdefault(job.name, []).append(number)
+    before: dict[int, set[int]] = {number: set() for number in jobs}
+    for number, job in jobs.items():
+        for name in job.after:
+            lines = named.get(name, []) if isinstance(name, str) else []
+            if len(lines) > 1:
+                bad.append(f"line {number}: after {name!r} could mean lines {', '.join(map(str, lines))}")
+            before[number].update(lines)
+    return before
+
+
+def _in_order(jobs: Mapping[int, JobSpec], before: dict[int, set[int]]) -> list[tuple[int, JobSpec]]:
+    from graphlib import CycleError, TopologicalSorter
+
+    if all(max(lines, default=0) < number for number, lines in before.items()):
+        return list(jobs.items())  # as almost every file is
+    try:
+        return [(number, jobs[number]) for number in TopologicalSorter(before).static_order()]
+    except CycleError as error:
+        round_trip = ", ".join(map(str, sorted(set(error.args[1]))))
+        raise BadRequest(f"line {min(error.args[1])}: each of these lines comes after another: {round_trip}") from None
+
+
+def _called(argv: Sequence[str]) -> str:
+    line = " ".join(shlex.join(argv).split())
+    line = "".join(ch if ch.isprintable() else "�" for ch in line)
+    line = line if len(line) <= MAX_NAME else line[: MAX_NAME - 1] + "…"
+    return f"{argv[0]} (command)" if line.isdecimal() or line == "last" else line
+
+
+def _in_words(error: str) -> str:
+    for said, meant in (("`object`", "a JSON object"), ("`array`", "a list"), ("`str`", "text"), ("`int`", "a number")):
+        error = error.replace(said, meant)
+    what, _, where = error.partition(" - at `$")
+    where = where.strip("`.")
+    return f"{where}: {what[:1].lower()}{what[1:]}" if where else what[:1].lower() + what[1:]
