@@ -12,7 +12,6 @@ from labsched.errors import BadRequest
 from labsched.recipes import command, environ
 
 
-
 # The command's own options are not ours: what follows its first word is taken as it is.
 @click.command(context_settings={"allow_interspersed_args": False})
 @click.option("--need", "needs", multiple=True, metavar="POOL=N,...", help="Slots that it takes. Default: CPU=1.")
@@ -40,8 +39,7 @@ def add(
     quiet: bool,
     argv: tuple[str, ...],
 ) -> None:
-    """Queue any command. It runs in this folder and with this environment, once its pools have room, and prints its
-    number.
+    """Queue any command. It runs in this folder and with this environment, once its pools have room. Prints its number.
 
     The words of COMMAND are taken as they are; for pipes and redirections give a shell: -- sh -c 'a | b > c'. A
     file for --from has lines such as {"argv": ["python", "a.py"], "needs": {"GPU": 1}, "name": "a", "after": "b"};
@@ -58,7 +56,7 @@ def add(
     if file is not None:
         if argv or needs or after or name or time_limit or priority or hold:
             raise click.UsageError("with --from the file says it all: give no command and no --need, --after, --name …")
-        found = queueing.parse_file(file, lambda lines: command.read_jobs(lines, folder, env))
+        found = queueing.parse_file(file, lambda lines: command.read_jobs(lines, folder))
         if not no_check:
             bad = [
                 f"{file}, line {number}: {trouble}"
@@ -69,12 +67,11 @@ def add(
                 queueing.report_bad(bad)
         queueing.warn_left_out(left_out)
         order = [number for number, _ in found]
-        queueing.send(client(), [job for _, job in found], as_json, quiet, order)
+        queueing.send(client(), [job for _, job in found], env, as_json, quiet, order)
         return
     job = command.expand(
         argv,
         cwd=str(folder),
-        env=env,
         needs=command.parse_needs(needs) if needs else None,
         name=name,
         after=after,
@@ -85,7 +82,7 @@ def add(
     if not no_check and (trouble := _missing(argv[0], folder, env)):
         raise BadRequest(trouble)
     queueing.warn_left_out(left_out)
-    queueing.send(client(), [job], as_json, quiet)
+    queueing.send(client(), [job], env, as_json, quiet)
 
 
 def _folder() -> Path:

@@ -12,6 +12,8 @@ from labsched.errors import BadRequest, LabschedError, NotFound
 from labsched.recipes.block import REFERENCES, BlockRequest, Expanded, expand
 
 F = TypeVar("F", bound=Callable[..., Any])
+#: Below the help of every verb that takes a BLOCK.
+ABOUT_BLOCK = "BLOCK is a block's name, such as rat12/2024-03-10: its folder below the one where blocks lie."
 NEAR = 3  # names that are suggested
 
 
@@ -70,7 +72,9 @@ def check(block: Expanded) -> None:
         from labsched.ephys.check import check as look
         from labsched.ephys.errors import EphysError
     except ImportError as error:
-        raise LabschedError(f"cannot look at the block ({error}): labsched doctor says more, --no-check skips") from None
+        raise LabschedError(
+            f"cannot look at the block ({error}): labsched doctor says more, --no-check skips"
+        ) from None
     try:
         look(block.source, block.omit, block.probe)
     except EphysError as error:

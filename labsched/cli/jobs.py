@@ -4,18 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from labsched.cli import table, words
-from labsched.core.states import State
 from labsched.wire.messages import JobRow, StageMark
 
 HEAD = ("ID", "BLOCK / COMMAND", "STAGES", "STATE", "USER", "TIME", "WHY")
-NAME, WHY = 1, 6
+NAME = 1
 NARROW = 100  # below this, only the stage that matters is named
 STAGES_CELLS = 40
 
 
-def render_rows(
-    rows: Sequence[JobRow], cells: int | None, colour: bool, ended: datetime | None = None
-) -> list[str]:
+def render_rows(rows: Sequence[JobRow], cells: int | None, colour: bool, ended: datetime | None = None) -> list[str]:
     """Lines of a table of jobs.
 
     `cells` is the width of the terminal, None for no limit. With `ended` (the time now) there is a column that
@@ -35,15 +32,13 @@ def render_rows(
                 row.user,
                 *when,
                 words.duration(row.seconds),
-                why(row),
+                row.why,
             ]
         )
         dim = "dim" if hue == "dim" else None
         colours.append([dim, dim, dim, hue, dim, *([dim] if ended else []), dim, "red" if hue == "red" else dim])
     last = len(head) - 1
-    return table.render(
-        head, body, cells=cells, flexible=(NAME, last), colours=colours, colour=colour
-    )
+    return table.render(head, body, cells=cells, flexible=(NAME, last), colours=colours, colour=colour)
 
 
 def stages(marks: Sequence[StageMark], cells: int | None) -> str:
@@ -67,19 +62,7 @@ def _matters(marks: Sequence[StageMark]) -> StageMark:
     return marks[-1]
 
 
-def why(row: JobRow) -> str:
-    """The WHY column: of a running job how far it is, of others what the daemon says."""
-    if row.state not in (State.RUNNING, State.STARTING):
-        return row.why
-    parts = [] if row.progress is None else [f"{100 * row.progress:.0f} %"]
-    parts += [] if row.left is None else [f"~{words.duration(row.left)} left"]
-    parts += [] if row.memory is None else [words.memory(row.memory)]
-    parts += [row.why] if row.why else []
-    return ", ".join(parts)
-
-
 def line(row: JobRow) -> str:
     """``430  rat12/2024-03-10  waiting  RAM full: next after 428 (~4m)``."""
-    reason = why(row)
-    parts = [str(row.id), row.name, words.state_word(row.state, row.outcome, row.held), *([reason] if reason else [])]
+    parts = [str(row.id), row.name, words.state_word(row.state, row.outcome, row.held), *([row.why] if row.why else [])]
     return "  ".join(table.clean(part) for part in parts)

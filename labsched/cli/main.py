@@ -16,7 +16,9 @@ COMPLETE = "_LABSCHED_COMPLETE"
 INTERRUPTED = 128 + signal.SIGINT
 BROKEN_PIPE = 128 + signal.SIGPIPE
 _NO_WORDS: tuple[type[click.UsageError], ...] = tuple(
-    kind for kind in [getattr(click.exceptions, "NoArgsIsHelpError", None)] if kind  # click 8.2 and later
+    kind
+    for kind in [getattr(click.exceptions, "NoArgsIsHelpError", None)]
+    if kind  # click 8.2 and later
 )
 
 
@@ -61,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except OSError as error:
-        return _fail(f"{error.filename or 'input or output'}: {error.strerror or error}", 1)
+        return _fail(f"{error.filename or 'cannot write the output'}: {error.strerror or error}", 1)
     except Exception as error:
         if os.environ.get("LABSCHED_TRACEBACK"):
             raise

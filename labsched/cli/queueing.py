@@ -62,9 +62,16 @@ def warn_left_out(names: Sequence[str]) -> None:
         click.echo(f"note: left out of the environment, as not UTF-8 text: {', '.join(map(ascii, names))}", err=True)
 
 
-def send(client: Client, specs: Sequence[JobSpec], as_json: bool, quiet: bool, order: Sequence[int] = ()) -> None:
-    """Queue these, all or none, and print their numbers; `order` says at which place to print each."""
-    answer = client.post("jobs", Submit(tuple(specs)), Submitted)
+def send(
+    client: Client,
+    specs: Sequence[JobSpec],
+    env: dict[str, str],
+    as_json: bool,
+    quiet: bool,
+    order: Sequence[int] = (),
+) -> None:
+    """Queue these, all or none, each with `env`, and print their numbers; `order` says at which place to print each."""
+    answer = client.post("jobs", Submit(tuple(specs), env), Submitted)
     refs = list(answer.jobs)
     if order:
         refs = [ref for _, ref in sorted(zip(order, refs, strict=True), key=lambda pair: pair[0])]

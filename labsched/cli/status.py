@@ -7,6 +7,7 @@ import click
 from labsched import __version__
 from labsched.cli import jobs, table, words
 from labsched.cli.context import client, json_option, print_json, print_numbers, quiet_option, socket_option
+from labsched.cli.types import POSITIVE
 from labsched.core.states import Outcome
 from labsched.wire.messages import JobRow, Pool, Status
 
@@ -19,7 +20,7 @@ BAD = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.LOST)
 @click.command()
 @click.option("-a", "--all", "everything", is_flag=True, help="All jobs, also those that ended long ago.")
 @click.option("-w", "--watch", is_flag=True, help="Stay, and show each change as it comes (end with Ctrl-C).")
-@click.option("-n", "--limit", type=click.IntRange(min=1), metavar="N", help="At most N jobs.")
+@click.option("-n", "--limit", type=POSITIVE, metavar="N", help="At most N jobs.")
 @json_option
 @quiet_option
 @socket_option
@@ -110,12 +111,13 @@ def _pool(pool: Pool, colour: bool) -> tuple[str, int]:
     name = table.clean(pool.name)
     if pool.paused_by:
         when = f" {pool.paused_at.astimezone():%H:%M}" if pool.paused_at else ""
-        note, hue = f"paused by {table.clean(pool.paused_by)}{when}", "yellow"
+        note = f"paused by {table.clean(pool.paused_by)}{when}"
     else:
-        note, hue = f"{pool.waiting:,} waiting", "dim" if not pool.waiting else None
+        note = f"{pool.waiting:,} waiting"
     bar = "█" * filled + "░" * (size - filled)
     use = f"{pool.used}/{pool.slots}"
     taken = table.width(f"{name}  {bar} {use}   {note}")
+    hue = "yellow" if pool.paused_by else "dim" if not pool.waiting else None
     return f"{name}  {table.paint(bar, 'cyan', colour)} {use}   {table.paint(note, hue, colour)}", taken
 
 

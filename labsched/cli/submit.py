@@ -16,7 +16,7 @@ from labsched.recipes.block import BlockRequest, check_name, parse_omit, read_ta
 from labsched.wire.messages import Daemon
 
 
-@click.command()
+@click.command(epilog=looking.ABOUT_BLOCK)
 @click.argument("blocks", nargs=-1, type=BLOCK, metavar="BLOCK...")
 @looking.block_options
 @click.option("--priority", type=PRIORITY, default=0, metavar="N", help="Higher goes first. Default: 0.")
@@ -77,11 +77,11 @@ def submit(
     ask = client()
     daemon = ask.get("daemon", Daemon)
     env, left_out = environ.small(os.environ)
-    found = looking.expand_all(requests, _settings(daemon), daemon.python, env)
+    found = looking.expand_all(requests, _settings(daemon), daemon.python, {})
     if not no_check:
         looking.check_all(found)
     queueing.warn_left_out(left_out)
-    queueing.send(ask, [one.job for one in found], as_json, quiet)
+    queueing.send(ask, [one.job for one in found], env, as_json, quiet)
 
 
 def _table(file: str, blocks: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:

@@ -10,10 +10,16 @@ from labsched.errors import BadRequest, LabschedError
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType  # not generic before click 8.2
+
+#: Below the help of every verb that takes a JOB.
+ABOUT_JOB = "JOB is a job's number, a block's name (or what --name said), or the word last: the newest job."
 PATIENCE = 1.0  # seconds that a completion waits for the daemon
 
 
-class JobParam(click.ParamType):
+class JobParam(ParamType):
     """A job: its number, its name, or `last`. Completes with the jobs that status shows."""
 
     name = "job"
@@ -42,7 +48,7 @@ class JobParam(click.ParamType):
         return items
 
 
-class PoolParam(click.ParamType):
+class PoolParam(ParamType):
     """A pool's name. Completes with the pools that there are."""
 
     name = "pool"
@@ -56,7 +62,7 @@ class PoolParam(click.ParamType):
         return [CompletionItem(p.name) for p in (answer.pools if answer else ()) if p.name.startswith(incomplete)]
 
 
-class BlockParam(click.ParamType):
+class BlockParam(ParamType):
     """A block's name. Completes with the folders where the configuration says that blocks lie."""
 
     name = "block"
@@ -82,7 +88,25 @@ class BlockParam(click.ParamType):
         return [CompletionItem(parent + name) for name in names if not name.startswith(".")]
 
 
-class TimeParam(click.ParamType):
+class Whole(ParamType):
+    """A whole number within bounds, both included. (click's own shows them in every help.)"""
+
+    name = "number"
+
+    def __init__(self, low: int, high: int) -> None:
+        self.low, self.high = low, high
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a whole number", param, ctx)
+        if not self.low <= number <= self.high:
+            self.fail(f"{number} is not from {self.low} to {self.high}", param, ctx)
+        return number
+
+
+class TimeParam(ParamType):
     """A length of time: `90`, `15m`, `8h`, `1h30m`, `12:00:00`; in seconds."""
 
     name = "time"
@@ -96,7 +120,10 @@ class TimeParam(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-PRIORITY = click.IntRange(-1_000_000, 1_000_000)
+PRIORITY = Whole(-1_000_000, 1_000_000)
+SLOTS = Whole(0, 1_000_000)
+POSITIVE = Whole(1, 1_000_000_000)
+COUNT = Whole(0, 1_000_000_000)
 JOB, POOL, BLOCK, TIME = JobParam(), PoolParam(), BlockParam(), TimeParam()
 
 

@@ -97,7 +97,6 @@ def expand(
     argv: Sequence[str],
     *,
     cwd: str,
-    env: Mapping[str, str],
     needs: dict[str, int] | None = None,
     name: str | None = None,
     after: Sequence[int | str] = (),
@@ -108,7 +107,7 @@ def expand(
 ) -> JobSpec:
     """A command as a job of one stage, `run`.
 
-    `cwd` must be absolute; `env` is the whole environment and `extra` comes on top of it; `time_limit` in seconds.
+    `cwd` must be absolute; `extra` comes on top of the environment of whoever asks; `time_limit` is in seconds.
     Without a name a job is called like its command line. Raises BadRequest.
     """
     if not argv or not argv[0]:
@@ -132,14 +131,13 @@ def expand(
         name=_called(argv) if name is None else check_job_name(name),
         recipe=RECIPE,
         stages=(stage,),
-        env=dict(env),
         after=tuple(after),
         priority=priority,
         hold=hold,
     )
 
 
-def read_jobs(lines: Iterable[str], cwd: Path, env: Mapping[str, str]) -> list[tuple[int, JobSpec]]:
+def read_jobs(lines: Iterable[str], cwd: Path) -> list[tuple[int, JobSpec]]:
     """Jobs from JSON lines, each with its line's number, and each after those of the file that it names in `after`.
 
     Blank lines and lines that start with # do not count; a relative `cwd` of a line starts at `cwd`. Raises
@@ -151,7 +149,7 @@ def read_jobs(lines: Iterable[str], cwd: Path, env: Mapping[str, str]) -> list[t
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         try:
-            jobs[number] = _job(line, cwd, env)
+            jobs[number] = _job(line, cwd)
         except BadRequest as error:
             bad.append(f"line {number}: {error}")
     if not bad:
@@ -161,7 +159,7 @@ def read_jobs(lines: Iterable[str], cwd: Path, env: Mapping[str, str]) -> list[t
     return _in_order(jobs, before)
 
 
-def _job(line: str, cwd: Path, env: Mapping[str, str]) -> JobSpec:
+def _job(line: str, cwd: Path) -> JobSpec:
     try:
         said = msgspec.json.decode(line, type=Line)
     except msgspec.ValidationError as error:
@@ -174,7 +172,6 @@ def _job(line: str, cwd: Path, env: Mapping[str, str]) -> JobSpec:
     return expand(
         said.argv,
         cwd=str(cwd / said.cwd) if said.cwd else str(cwd),
-        env=env,
         needs=said.needs,
         name=said.name,
         after=after,

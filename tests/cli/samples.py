@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from labsched.core.states import Outcome, State
-from labsched.wire.messages import Attempt, Counts, History, Job, JobRow, Pool, Pools, Stage, StageMark, Status
+from labsched.wire.messages import Counts, JobRow, Pool, StageMark, Status
 
 NOW = datetime(2026, 11, 22, 12, 31, tzinfo=UTC)
 RUN, WAIT = (State.RUNNING, None), (State.WAITING, None)
@@ -34,7 +34,10 @@ def row(number: int, name: str, user: str, how: Any, stages: dict[str, Any], sec
 ROWS = (
     row(
         *(430, "rat12/2024-03-10", "user1", RUN, {"denoise": RUN, "klusta": WAIT}, 41 * 60),
-        **{"progress": 0.92, "left": 245.0, "memory": 10_800_000_000},
+        why="92 %, ~4m left, 10.8 GB",
+        progress=0.92,
+        left=245.0,
+        memory=10_800_000_000,
     ),
     row(
         *(432, "rat12/2024-03-12", "user1", WAIT, {"denoise": WAIT, "klusta": WAIT}, 18 * 60),
@@ -46,7 +49,8 @@ ROWS = (
     ),
     row(
         *(428, "rat09/2024-02-03", "user3", FAILED, {"denoise": DONE, "klusta": FAILED}, 72 * 60),
-        **{"why": "klusta: .kwik already exists", "ended": ago(hours=1)},
+        why="klusta: .kwik already exists",
+        ended=ago(hours=1),
     ),
 )
 
