@@ -1,5 +1,7 @@
 """labsched history: the jobs that have ended."""
 
+from datetime import UTC, datetime
+
 import click
 
 from labsched.cli import jobs, table
@@ -37,16 +39,14 @@ def history(
     elif quiet:
         print_numbers(row.id for row in answer.jobs)
     else:
-        table.write(render(answer, table.terminal_width(), table.use_colour()))
+        table.write(render(answer, datetime.now(UTC), table.terminal_width(), table.use_colour()))
 
 
-def render(answer: History, cells: int | None, colour: bool = False) -> list[str]:
-    """The lines of `labsched history`, for a terminal of so many `cells` (None: nothing is cut)."""
-    from datetime import UTC, datetime
-
+def render(answer: History, now: datetime, cells: int | None, colour: bool = False) -> list[str]:
+    """The lines of `labsched history` at this time, for a terminal of so many `cells` (None: nothing is cut)."""
     if not answer.jobs:
         return ["no such job has ended yet: labsched status shows those that have not"]
-    lines = jobs.render_rows(answer.jobs, cells, colour, ended=datetime.now(UTC))
+    lines = jobs.render_rows(answer.jobs, cells, colour, ended=now)
     if answer.more:
         oldest = min(row.id for row in answer.jobs)
         lines += ["", f"there is more: labsched history --before {oldest}, or a larger -n"]

@@ -120,7 +120,7 @@ def _next(job: Job) -> list[str]:
 
 
 def _line(label: str, value: str) -> str:
-    return f"  {label:<{LABEL}}{table.clean(value)}"
+    return f"  {label:<{LABEL}}{table.clean(value)}".rstrip()
 
 
 def _when(when: datetime, now: datetime) -> str:

@@ -74,7 +74,7 @@ def header(answer: Status, cells: int, colour: bool) -> list[str]:
         f"{counts.running:,} running",
         f"{counts.waiting:,} waiting",
         *([f"{counts.failed_today:,} failed today"] if counts.failed_today else []),
-        *(["going down: nothing new starts"] if answer.draining else []),
+        *(["going down"] if answer.draining else []),
     ]
     right = words.clock(answer.now)
     while table.width(" · ".join(parts)) + 2 + len(right) > cells and len(right) > 5:

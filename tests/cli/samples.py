@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from labsched.core.states import Outcome, State
-from labsched.wire.messages import Counts, JobRow, Pool, StageMark, Status
+from labsched.wire.messages import Attempt, Counts, History, Job, JobRow, Pool, Pools, Stage, StageMark, Status
 
 NOW = datetime(2026, 11, 22, 12, 31, tzinfo=UTC)
 RUN, WAIT = (State.RUNNING, None), (State.WAITING, None)
@@ -70,3 +70,89 @@ STATUS = Status(
     pools=POOLS,
     jobs=ROWS,
 )
+
+HISTORY = History(
+    jobs=(
+        ROWS[3],
+        row(
+            *(421, "猫/2024-01-05", "user1", DONE, {"denoise": DONE, "klusta": DONE}, 9 * 3600),
+            ended=ago(days=2),
+            why="11,702 spikes",
+        ),
+        row(*(420, "python", "user2", CANCELLED, {"run": CANCELLED}, 3), ended=ago(days=400), why="by user2: too slow"),
+    ),
+    more=True,
+)
+
+JOB = Job(
+    id=428,
+    name="rat09/2024-02-03",
+    recipe="sort",
+    key="block rat09/2024-02-03",
+    user="user3",
+    state=State.ENDED,
+    outcome=Outcome.FAILED,
+    priority=5,
+    submitted=ago(hours=3),
+    started=ago(hours=2, minutes=50),
+    ended=ago(hours=1),
+    after=(426, 427),
+    stages=(
+        Stage(
+            name="denoise",
+            state=State.ENDED,
+            outcome=Outcome.SUCCEEDED,
+            note="32 channels, 300 s",
+            needs={"RAM": 1},
+            argv=("python", "-m", "labsched.ephys", "denoise", "--source", "/data/mat/a b"),
+            cwd="/",
+            env=("HOME", "PATH"),
+            outputs=("/data/phy/rat09/2024-02-03/2024-02-03.denoise.json",),
+            attempts=(
+                Attempt(
+                    number=1,
+                    outcome=Outcome.SUCCEEDED,
+                    started=ago(hours=2, minutes=50),
+                    ended=ago(hours=1, minutes=58),
+                    exit_code=0,
+                    peak_memory=10_800_000_000,
+                    cpu_time=3000.5,
+                    log="/state/attempts/901/log",
+                ),
+            ),
+        ),
+        Stage(
+            name="klusta",
+            state=State.ENDED,
+            outcome=Outcome.FAILED,
+            reason=".kwik already exists",
+            needs={"CPU": 2},
+            argv=("python", "-m", "labsched.ephys", "klusta"),
+            cwd="/",
+            env=("HOME", "PATH"),
+            time_limit=86_400.0,
+            attempts=(
+                Attempt(
+                    number=1,
+                    outcome=Outcome.LOST,
+                    reason="the machine was rebooted",
+                    started=ago(hours=1, minutes=50),
+                    ended=ago(hours=1, minutes=30),
+                    signal="SIGKILL",
+                    log="/state/attempts/902/log",
+                ),
+                Attempt(
+                    number=2,
+                    outcome=Outcome.FAILED,
+                    reason=".kwik already exists",
+                    started=ago(hours=1, minutes=1),
+                    ended=ago(hours=1),
+                    exit_code=1,
+                    log="/state/attempts/903/log",
+                ),
+            ),
+        ),
+    ),
+)
+
+SAID = Pools(pools=POOLS)
