@@ -2,11 +2,14 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
+
+LONG_POLL = 0.05  # seconds that a request for what has changed takes
 
 
 @contextmanager
@@ -32,12 +35,14 @@ def _serve(listener: socket.socket, answers: dict[str, msgspec.Struct | bytes], 
             connection, _ = listener.accept()
         except OSError:
             return
-        with connection:
+        with connection, suppress(OSError):  # whoever asked may have been killed
             received = b""
-            while b"\r\n\r\n" not in received:
-                received += connection.recv(65_536)
+            while b"\r\n\r\n" not in received and (piece := connection.recv(65_536)):
+                received += piece
             target = received.split()[1].decode()
             asked.append(target)
+            if "revision=" in target:
+                time.sleep(LONG_POLL)
             answer = answers.get(target.removeprefix("/v1/").partition("?")[0])
             if answer is None:
                 status, body = "404 Not Found", b'{"error": "there is no such thing here"}'

@@ -1,0 +1,187 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from labsched import __version__
+from tests.cli.canned import answering
+from tests.cli.conftest import Labsched, environment
+from tests.cli.samples import STATUS
+
+HEAVY = ("sqlalchemy", "alembic", "aiohttp", "numpy", "h5py", "jinja2", "scipy", "psutil", "http.client", "asyncio")
+
+
+def test_status_imports_nothing_heavy_and_no_other_verb(scratch: Path) -> None:
+    code = (
+        "import sys; from labsched.cli.main import main; code = main(['status']); "
+        "print(code, *sorted(sys.modules), file=sys.stderr)"
+    )
+    with answering(scratch / "socket", {"status": STATUS}):
+        done = subprocess.run([sys.executable, "-c", code], env=environment(scratch), capture_output=True, text=True)
+    code_, *modules = done.stderr.split()
+    assert code_ == "0"
+    assert "labsched.cli.status" in modules
+    assert not {name for name in modules if name.startswith(tuple(f"{heavy}." for heavy in HEAVY)) or name in HEAVY}
+    verbs = {"labsched.cli." + name for name in ("show", "submit", "add", "doctor", "run", "daemon", "watching")}
+    assert not verbs & set(modules)
+    assert not {name for name in modules if name.startswith(("labsched.store", "labsched.daemon", "labsched.ephys"))}
+
+
+def test_status_is_within_two_times_of_importing_click(scratch: Path) -> None:
+    def fastest(*words: str) -> float:
+        times = []
+        for _ in range(9):
+            began = time.perf_counter()
+            subprocess.run([sys.executable, *words], env=environment(scratch), stdout=subprocess.DEVNULL, check=True)
+            times.append(time.perf_counter() - began)
+        return min(times)
+
+    with answering(scratch / "socket", {"status": STATUS}):
+        assert fastest("-m", "labsched", "status") < 2 * fastest("-c", "import click")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("statsu",), 2, "did you mean status?"),
+        (("frobnicate",), 2, "labsched --help"),
+        (("status", "--wtach"), 2, "--wtach"),
+        (("show",), 2, "missing argument"),
+        (("show", "1", "2"), 2, "unexpected extra argument"),
+        (("logs", "1", "-n", "x"), 2, "not a whole number"),
+        (("logs", "1", "-n", "-1"), 2, "-1 is not from 0"),
+        (("history", "-n", "0"), 2, "0 is not from 1"),
+        (("wait", "1", "--timeout", "soon"), 2, "is not a time"),
+        (("pool", "set", "RAM", "-1"), 2, "no such option"),
+        (("pool", "set", "RAM", "many"), 2, "not a whole number"),
+        (("pool", "pause", "a/b"), 2, "not a pool's name"),
+        (("add",), 2, "give one after --"),
+        (("add", "--", "no-such-program-at-all"), 2, "no command 'no-such-program-at-all'"),
+        (("add", "--", "./gone"), 2, "there is no program"),
+        (("add", "--", "/"), 2, "not a program that you may run"),
+        (("add", "--need", "CPU=many", "--", "true"), 2, "is not a need"),
+        (("add", "--name", "last", "--", "true"), 2, "cannot be named last"),
+        (("add", "--time", "0", "--", "true"), 2, "makes no sense"),
+        (("add", "--from", "gone.jsonl"), 2, "cannot read gone.jsonl"),
+        (("add", "--from", "-", "--", "true"), 2, "the file says it all"),
+        (("add", "--from", "-"), 2, "names nothing to queue"),
+        (("submit",), 2, "name a block"),
+        (("submit", "../etc"), 2, "is not a block's name"),
+        (("submit", "a;rm -rf b"), 2, "is not a block's name"),
+        (("submit", "$(x)"), 2, "is not a block's name"),
+        (("submit", "a", "a"), 2, "named twice"),
+        (("submit", "a", "b", "--target", "/t"), 2, "{block}"),
+        (("submit", "a", "--from", "-"), 2, "not both"),
+        (("submit", "a", "--reference", "best"), 2, "--reference"),
+        (("progress", "1.5"), 2, "how far"),
+        (("progress", "0.5"), 2, "not a stage"),
+        (("completion", "tcsh"), 2, "'tcsh'"),
+        (("run", "../x"), 2, "is not a block's name"),
+        (("run", "x", "--config", "gone.toml"), 2, "cannot read the configuration"),
+        (("run", "x"), 4, "there is no block x"),
+        *[((verb, "1"), 3, "no daemon") for verb in ("show", "logs", "wait", "cancel", "hold", "release", "retry")],
+        *[((verb,), 3, "no daemon") for verb in ("status", "history", "pools")],
+        (("status", "-w"), 3, "no daemon"),
+        (("submit", "a"), 3, "no daemon"),
+        (("add", "--", "true"), 3, "no daemon"),
+        (("pool", "set", "RAM", "3"), 3, "no daemon"),
+    ],
+)
+def test_a_mistake_is_answered_in_a_sentence_and_with_its_code(
+    words: tuple[str, ...], code: int, said: str, labsched: Labsched
+) -> None:
+    ran = labsched(*words)
+    assert (ran.code, ran.out) == (code, "")
+    assert said in ran.sentence
+
+
+def test_what_the_daemon_does_not_know_is_not_found(scratch: Path, labsched: Labsched) -> None:
+    with answering(scratch / "socket", {}):
+        ran = labsched("show", "99")
+    assert (ran.code, ran.sentence) == (4, "there is no such thing here")
+
+
+def test_an_answer_of_another_kind_is_a_sentence(scratch: Path, labsched: Labsched) -> None:
+    with answering(scratch / "socket", {"status": b'{"hello": 1}', "pools": b"<html>"}):
+        for verb in ("status", "pools"):
+            ran = labsched(verb)
+            assert (ran.code, "makes no sense" in ran.sentence) == (1, True)
+
+
+def test_a_socket_that_nobody_listens_on_and_one_that_is_none(scratch: Path, labsched: Labsched) -> None:
+    (scratch / "file").touch()
+    assert labsched("status", "--socket", str(scratch / "file")).code == 3
+    assert labsched("status", "--socket", "x" * 200).code == 3
+
+
+def test_the_socket_may_be_named_before_or_after_the_verb(scratch: Path, labsched: Labsched) -> None:
+    with answering(scratch / "other", {"status": STATUS}):
+        other = str(scratch / "other")
+        assert labsched("--socket", other, "status").code == labsched("status", "--socket", other).code == 0
+        assert labsched("status", env={"LABSCHED_SOCKET": other}).code == 0
+        assert labsched("--socket", str(scratch / "gone"), "status", "--socket", other).code == 0
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may use every socket")
+def test_a_socket_that_one_may_not_use_is_refused(scratch: Path, labsched: Labsched) -> None:
+    with answering(scratch / "socket", {"status": STATUS}):
+        (scratch / "socket").chmod(0)
+        ran = labsched("status")
+    assert (ran.code, "group" in ran.sentence) == (5, True)
+
+
+def test_a_reader_that_goes_away_is_no_error(scratch: Path) -> None:
+    with answering(scratch / "socket", {"status": STATUS}):
+        reader, writer = os.pipe()
+        os.close(reader)
+        words = [sys.executable, "-m", "labsched", "status"]
+        done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, env=environment(scratch))
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+def test_a_full_disk_behind_stdout_is_a_sentence(scratch: Path) -> None:
+    with answering(scratch / "socket", {"status": STATUS}), Path("/dev/full").open("wb") as full:
+        words = [sys.executable, "-m", "labsched", "status"]
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, env=environment(scratch))
+    assert (done.returncode, done.stderr) == (1, b"error: cannot write the output: No space left on device\n")
+
+
+def test_a_locale_without_our_marks_still_shows_the_table(scratch: Path, labsched: Labsched) -> None:
+    with answering(scratch / "socket", {"status": STATUS}):
+        ran = labsched("status", env={"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
+    assert ran.code == 0
+    assert "?denoise" in ran.out
+
+
+def test_the_version(labsched: Labsched) -> None:
+    assert labsched("--version").out == f"labsched {__version__}\n"
+
+
+def test_bad_lines_of_a_file_are_all_named_and_nothing_is_sent(scratch: Path, labsched: Labsched) -> None:
+    (scratch / "blocks.tsv").write_text("good/one\tPort_1\n\n# no\n../bad\tPort_2\ngood/two\tA\tB\n")
+    with answering(scratch / "socket", {}) as asked:
+        ran = labsched("submit", "--from", "blocks.tsv")
+    assert (ran.code, asked) == (2, [])
+    assert "blocks.tsv, line 4: " in ran.err and "blocks.tsv, line 5: " in ran.err
+    assert "nothing was queued" in ran.sentence
+
+
+def test_one_bad_line_is_named_in_the_last_line(labsched: Labsched) -> None:
+    ran = labsched("add", "--from", "-", stdin=b'{"argv": ["true"]}\n{"argv": ["true"], "nmae": "x"}\n')
+    assert ran.code == 2
+    assert ran.sentence.startswith("-, line 2: ") and ran.sentence.endswith("nothing was queued")
+
+
+def test_a_file_that_is_not_text_is_named_with_the_line(labsched: Labsched) -> None:
+    ran = labsched("submit", "--from", "-", stdin=b"good\tA\nbad\xff\tB\n")
+    assert (ran.code, "line 2" in ran.sentence) == (2, True)
+
+
+def test_a_command_of_a_file_that_cannot_be_run_is_named_with_its_line(labsched: Labsched) -> None:
+    ran = labsched("add", "--from", "-", stdin=b'{"argv": ["true"]}\n{"argv": ["no-such-program"]}\n')
+    assert (ran.code, "line 2: there is no command 'no-such-program'" in ran.sentence) == (2, True)
