@@ -17,7 +17,7 @@ from labsched.cli import queueing, words
 from labsched.cli.context import socket_option
 from labsched.cli.types import BLOCK
 from labsched.core.model import StageSpec
-from labsched.errors import LabschedError
+from labsched.errors import LabschedError, Refused
 from labsched.paths import config_file
 from labsched.recipes import environ
 from labsched.recipes.block import BlockRequest, parse_omit
@@ -72,6 +72,9 @@ def run(
     expanded = looking.expand_all([request], msgspec.structs.asdict(settings.sort), sys.executable, env)[0]
     if not no_check:
         looking.check(expanded)
+    last = expanded.job.stages[-1]
+    if not again and all(Path(path).exists() for path in last.outputs):
+        raise Refused(f"block {block} is done, in {expanded.target}: give --again to do it once more")
     for stage in expanded.job.stages:
         code = _run(stage, env, settings.daemon.stop_grace)
         if code:

@@ -39,6 +39,8 @@ def _serve(listener: socket.socket, answers: dict[str, msgspec.Struct | bytes], 
             received = b""
             while b"\r\n\r\n" not in received and (piece := connection.recv(65_536)):
                 received += piece
+            if not received:
+                continue
             target = received.split()[1].decode()
             asked.append(target)
             if "revision=" in target:
