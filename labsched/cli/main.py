@@ -15,14 +15,9 @@ from labsched.errors import LabschedError
 COMPLETE = "_LABSCHED_COMPLETE"
 INTERRUPTED = 128 + signal.SIGINT
 BROKEN_PIPE = 128 + signal.SIGPIPE
-_NO_WORDS: tuple[type[click.UsageError], ...] = tuple(
-    kind
-    for kind in [getattr(click.exceptions, "NoArgsIsHelpError", None)]
-    if kind  # click 8.2 and later
-)
 
 
-@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)
 @click.version_option(__version__, message="labsched %(version)s")
 @socket_option
 def labsched() -> None:
@@ -81,9 +76,6 @@ def _invoke(words: list[str]) -> int:
     try:
         with labsched.make_context("labsched", words) as ctx:
             return int(labsched.invoke(ctx) or 0)
-    except _NO_WORDS as error:
-        click.echo(error.format_message())
-        return 2
     except click.exceptions.Exit as done:
         return done.exit_code
 

@@ -5,6 +5,7 @@ import click
 from labsched.cli import table, words
 from labsched.cli.context import client, json_option, print_json, print_numbers, quiet_option, socket_option
 from labsched.cli.types import POOL, SLOTS
+from labsched.cli.verbs import Group
 from labsched.errors import BadRequest
 from labsched.wire.messages import Pools
 from labsched.wire.requests import PoolSet
@@ -26,7 +27,7 @@ def pools(as_json: bool, quiet: bool) -> None:
     _show(client().get("pools", Pools), as_json, quiet)
 
 
-@click.group(no_args_is_help=True)
+@click.group(cls=Group, no_args_is_help=False)
 @socket_option
 def pool() -> None:
     """Change a pool while everything runs. What is running goes on, also where it is more than the pool has now.

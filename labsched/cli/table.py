@@ -1,7 +1,6 @@
 """Text in columns: widths that fit the terminal, `…` where they do not, colours where somebody looks."""
 
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -11,9 +10,18 @@ LONG_WORD = 10  # cells below which a cut word shows only how it begins
 
 def terminal_width(fd: int = 1) -> int | None:
     """Columns of the terminal that stdout is; None where it is none, so that nothing is cut in a pipe or a file."""
-    if not os.isatty(fd):
-        return None
-    return max(shutil.get_terminal_size().columns, 40)
+    return max(terminal_size(fd)[0], 40) if os.isatty(fd) else None
+
+
+def terminal_size(fd: int = 1) -> tuple[int, int]:
+    """Columns and lines, as shutil.get_terminal_size has them; that one's module costs milliseconds to import."""
+    try:
+        size = tuple(os.get_terminal_size(fd))
+    except OSError:
+        size = (0, 0)
+    given = [os.environ.get(name, "") for name in ("COLUMNS", "LINES")]
+    columns, lines = (int(text) if text.isdecimal() and int(text) else n for text, n in zip(given, size, strict=True))
+    return columns or 80, lines or 24
 
 
 def use_colour(fd: int = 1) -> bool:

@@ -38,7 +38,17 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
 VERBS: dict[str, tuple[str, str]] = {verb: entry for verbs in SECTIONS.values() for verb, entry in verbs.items()}
 
 
-class Lazy(click.Group):
+class Group(click.Group):
+    """A group that says what there is where no command is named, and that this is wrong usage."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help())
+            ctx.exit(2)
+        return super().parse_args(ctx, args)
+
+
+class Lazy(Group):
     """A group whose commands are the table above."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

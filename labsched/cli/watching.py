@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import signal
 import sys
 import time
@@ -93,15 +92,15 @@ class _Screen:
         if self._last is None:
             return
         answer, trouble = self._last
-        size = shutil.get_terminal_size()
+        columns, height = table.terminal_size()
         colour = table.use_colour()
-        lines = render(answer, max(size.columns, 40), colour and trouble is None)
+        lines = render(answer, max(columns, 40), colour and trouble is None)
         if trouble is not None:
-            lines[0] = table.paint(table.cut(f"no daemon, retrying: {trouble}", size.columns), "red", colour)
-        if len(lines) > size.lines:
+            lines[0] = table.paint(table.cut(f"no daemon, retrying: {trouble}", columns), "red", colour)
+        if len(lines) > height:
             # The footer goes last: what failed matters more than the end of the queue.
             foot = lines[-2:]
-            lines = [*lines[: size.lines - len(foot) - 1], " … more than this screen holds", *foot]
+            lines = [*lines[: height - len(foot) - 1], " … more than this screen holds", *foot]
         _send(HOME + "\r\n".join(line + TO_END_OF_LINE for line in lines) + TO_END_OF_SCREEN)
 
 

@@ -32,16 +32,15 @@ def test_status_imports_nothing_heavy_and_no_other_verb(scratch: Path) -> None:
 
 
 def test_status_is_within_two_times_of_importing_click(scratch: Path) -> None:
-    def fastest(*words: str) -> float:
-        times = []
-        for _ in range(9):
-            began = time.perf_counter()
-            subprocess.run([sys.executable, *words], env=environment(scratch), stdout=subprocess.DEVNULL, check=True)
-            times.append(time.perf_counter() - began)
-        return min(times)
+    def seconds(*words: str) -> float:
+        began = time.perf_counter()
+        subprocess.run([sys.executable, *words], env=environment(scratch), stdout=subprocess.DEVNULL, check=True)
+        return time.perf_counter() - began
 
     with answering(scratch / "socket", {"status": STATUS}):
-        assert fastest("-m", "labsched", "status") < 2 * fastest("-c", "import click")
+        # In turns, and the fastest of each: others use this machine too.
+        times = [(seconds("-m", "labsched", "status"), seconds("-c", "import click")) for _ in range(12)]
+    assert min(status for status, _ in times) < 2 * min(click for _, click in times)
 
 
 @pytest.mark.parametrize(

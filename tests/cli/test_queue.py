@@ -1,0 +1,246 @@
+"""Every verb against a real daemon, as people use them."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.cli.conftest import Labsched, environment, eventually
+
+CONFIG = """\
+[pools]
+RAM = 1
+CPU = 2
+GPU = 1
+
+[daemon]
+stop_grace = 1.0
+"""
+
+
+@contextmanager
+def daemon(scratch: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    words = ["daemon", "--state", "state", "--socket", "socket", "--config", "lab.toml"]
+    with (scratch / "daemon.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "labsched", *words],
+            cwd=scratch,
+            env=environment(scratch, PYTHONWARNINGS="default"),
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        eventually(lambda: process.poll() is not None or _answers(scratch))
+        assert process.poll() is None, (scratch / "daemon.log").read_text()
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
+def _answers(scratch: Path) -> bool:
+    words = [sys.executable, "-m", "labsched", "status", "-q"]
+    return subprocess.run(words, env=environment(scratch), capture_output=True).returncode == 0
+
+
+@pytest.fixture
+def queue(scratch: Path, labsched: Labsched) -> Iterator[Labsched]:
+    """The command line, with a daemon behind it; what still runs at the end is ended."""
+    (scratch / "lab.toml").write_text(CONFIG)
+    with daemon(scratch):
+        yield labsched
+        live = [job["id"] for job in json.loads(labsched("status", "--json").out)["jobs"] if job["state"] != "ended"]
+        if live:
+            assert labsched("cancel", *map(str, live)).code == 0
+
+
+def number(queue: Labsched, *words: str, **more: object) -> str:
+    ran = queue("add", "-q", *words, **more)
+    assert ran.code == 0, ran
+    assert ran.out.strip().isdecimal()
+    return ran.out.strip()
+
+
+def test_a_command_is_queued_runs_and_is_shown(queue: Labsched, scratch: Path) -> None:
+    (scratch / "here").mkdir()
+    ran = queue(
+        "add", "--name", "hello", "--", "sh", "-c", "pwd; echo $MINE; exit 3", cwd=scratch / "here", env={"MINE": "1"}
+    )
+    job, name, *_ = ran.out.split("  ")
+    assert (ran.code, name) == (0, "hello")
+    waited = queue("wait", job)
+    assert (waited.code, waited.out.split("  ")[:3]) == (1, [job, "hello", "failed"])
+    assert queue("logs", "last").out == f"{(scratch / 'here').resolve()}\n1\n"
+    shown = json.loads(queue("show", "hello", "--json").out)
+    (stage,) = shown["stages"]
+    (attempt,) = stage["attempts"]
+    assert (stage["state"], stage["outcome"], stage["needs"]) == ("ended", "failed", {"CPU": 1})
+    assert (attempt["number"], attempt["exit_code"], attempt["signal"]) == (1, 3, None)
+    assert Path(attempt["log"]).read_text().endswith("1\n")
+    assert "MINE" in stage["env"] and "env_values" not in stage
+    assert json.loads(queue("show", job, "--json", "--env").out)["stages"][0]["env_values"]["MINE"] == "1"
+    assert "exit code 3" in queue("show", job).out
+    table = queue("status").out
+    assert f"{job} failed: labsched logs {job} · labsched retry {job}" in table
+    assert queue("history", "--failed", "-q").out == f"{job}\n"
+    assert queue("history", "--name", "nothing-like-it", "-q").out == ""
+
+
+def test_wait_says_by_its_exit_code_how_it_ended(queue: Labsched) -> None:
+    good, bad, slow = number(queue, "--", "true"), number(queue, "--", "false"), number(queue, "--", "sleep", "60")
+    assert queue("wait", good).code == 0
+    assert queue("wait", good, bad).code == 1
+    late = queue("wait", good, slow, "--timeout", "0.2s")
+    assert (late.code, late.out.startswith(good)) == (75, True)
+    assert queue("wait", "999").code == 4
+    assert queue("cancel", slow, "--reason", "enough").code == 0
+    ended = queue("wait", slow)
+    assert (ended.code, "cancelled" in ended.out, "enough" in ended.out) == (1, True, True)
+
+
+def test_what_is_held_does_not_start_until_it_is_released(queue: Labsched) -> None:
+    job = number(queue, "--hold", "--", "true")
+    assert "held" in queue("status").out
+    assert queue("wait", job, "--timeout", "0.1").code == 75
+    assert queue("release", job).code == 0
+    assert queue("wait", job).code == 0
+    assert queue("release", job).code == 5
+    assert queue("hold", job).code == 5
+    assert queue("cancel", job).code == 5
+
+
+def test_retry_runs_again_and_keeps_what_was_tried(queue: Labsched, scratch: Path) -> None:
+    job = number(queue, "--", "test", "-e", str(scratch / "there"))
+    assert queue("wait", job).code == 1
+    (scratch / "there").touch()
+    assert queue("retry", job).code == 0
+    assert queue("wait", job).code == 0
+    attempts = json.loads(queue("show", job, "--json").out)["stages"][0]["attempts"]
+    assert [attempt["exit_code"] for attempt in attempts] == [1, 0]
+    assert queue("retry", job).code == 5
+    assert queue("retry", job, "--from", "nowhere").code == 4
+    assert queue("logs", job, "--attempt", "9").code == 4
+    assert queue("logs", job, "--stage", "nowhere").code == 4
+
+
+def test_a_pool_is_changed_while_all_goes_on(queue: Labsched) -> None:
+    assert queue("pool", "pause", "GPU").code == 0
+    job = number(queue, "--need", "GPU=1", "--", "true")
+    assert "pool GPU is paused" in queue("status").out
+    assert "paused by" in queue("pools").out
+    assert queue("pool", "resume", "GPU").code == 0
+    assert queue("wait", job).code == 0
+    assert json.loads(queue("pool", "set", "RAM", "3", "--json").out)["pools"][0]["slots"] == 3
+    assert queue("pool", "set", "NOPE", "3").code == 4
+
+
+def test_what_could_never_run_is_refused(queue: Labsched) -> None:
+    for needs in ("CPU=3", "NOPE=1"):
+        ran = queue("add", "--need", needs, "--", "true")
+        assert ran.code in (2, 5)
+        assert ran.sentence
+
+
+def test_many_jobs_come_from_one_file_in_their_order_or_not_at_all(queue: Labsched, scratch: Path) -> None:
+    lines = [
+        {"argv": ["sh", "-c", "echo b >> order"], "name": "b", "after": "a"},
+        {"argv": ["sh", "-c", "echo a >> order"], "name": "a", "env": {"X": "1"}},
+        {"argv": ["sh", "-c", "echo c >> order"], "after": ["a", "b"], "needs": {"CPU": 2}},
+    ]
+    text = "\n".join(map(json.dumps, lines))
+    ran = queue("add", "--from", "-", "-q", stdin=text.encode())
+    b, a, c = ran.out.split()
+    assert queue("wait", a, b, c).code == 0
+    assert (scratch / "order").read_text() == "a\nb\nc\n"
+    before = queue("status", "-a", "-q").out
+    bad = queue("add", "--from", "-", stdin=(text + '\n{"argv": ["true"], "needs": {"NOPE": 1}}').encode())
+    assert bad.code in (2, 5) and bad.sentence
+    assert queue("status", "-a", "-q").out == before
+
+
+def test_a_log_is_followed_to_its_end_byte_for_byte(queue: Labsched, scratch: Path) -> None:
+    job = number(
+        queue, "--", "sh", "-c", r"for i in 1 2 3; do printf 'line %s\r\n' $i; sleep 0.1; done; printf '\377end'"
+    )
+    words = [sys.executable, "-m", "labsched", "logs", job, "-f"]
+    done = subprocess.run(words, env=environment(scratch), capture_output=True, timeout=30)
+    assert (done.returncode, done.stdout) == (0, b"line 1\r\nline 2\r\nline 3\r\n\xffend")
+    words = [sys.executable, "-m", "labsched", "logs", job, "-n", "2", "--stage", "run"]
+    assert subprocess.run(words, env=environment(scratch), capture_output=True).stdout == b"line 3\r\n\xffend"
+
+
+def test_progress_that_a_stage_tells_is_shown(queue: Labsched) -> None:
+    job = number(queue, "--", "sh", "-c", f"{sys.executable} -m labsched progress 0.4 shank 2 of 4; sleep 60")
+    eventually(lambda: "40 %" in queue("status").out)
+    assert "shank 2 of 4" in queue("show", job).out
+
+
+def test_wait_goes_on_through_a_restart_of_the_daemon(scratch: Path, labsched: Labsched) -> None:
+    (scratch / "lab.toml").write_text(CONFIG)
+    with daemon(scratch) as process:
+        job = number(labsched, "--", "sh", "-c", "until [ -e go ]; do sleep 0.05; done")
+        words = [sys.executable, "-m", "labsched", "wait", job]
+        waiting = subprocess.Popen(words, env=environment(scratch), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        eventually(lambda: "running" in labsched("status").out)
+        process.kill()
+        process.wait()
+    assert waiting.poll() is None
+    with daemon(scratch):
+        (scratch / "go").touch()
+        out, err = waiting.communicate(timeout=30)
+    assert (waiting.returncode, out.decode().split("  ")[0], err) == (0, job, b"")
+
+
+@pytest.fixture
+def blocks(scratch: Path) -> Path:
+    for name in ("rat1/b1", "rat1/b2"):
+        block = scratch / "data/mat" / name
+        block.mkdir(parents=True)
+        with h5py.File(block / "one.mat", "w", userblock_size=512) as file:
+            for port in range(1, 5):
+                channel = file.create_group(f"Port_{port}")
+                channel["values"] = np.random.default_rng(port).normal(0, 300, (1, 4_000)).astype(np.int16)
+                channel["interval"] = np.array([[5e-5]])
+    return scratch
+
+
+def test_blocks_are_queued_all_or_none_and_none_twice(blocks: Path, queue: Labsched) -> None:
+    assert queue("pool", "pause", "RAM").code == 0
+    for words, code in (
+        (("rat1/b1", "rat1/gone"), 4),
+        (("rat1/b1", "--omit", "Port_9"), 2),
+        (("rat1/b1", "rat1/b2", "--omit", "Port_1,Port_2,Port_3,Port_4"), 2),
+        (("rat1/b1", "--probe", "no-such-probe"), 2),
+        (("rat1/b1", "rat1/b2", "--target", str(blocks / "out")), 2),
+    ):
+        ran = queue("submit", *words)
+        assert (ran.code, ran.out) == (code, ""), words
+        assert ran.sentence
+    assert queue("status", "-a", "-q").out == ""
+    (blocks / "blocks.tsv").write_text("# ours\nrat1/b1\tPort_1,Port_3\n\nrat1/b2\t\n")
+    ran = queue("submit", "--from", "blocks.tsv", "--priority", "2")
+    first, second = (line.split("  ") for line in ran.out.splitlines())
+    assert [first[1], second[1], first[2]] == ["rat1/b1", "rat1/b2", "waiting"]
+    again = queue("submit", "rat1/b1")
+    assert (again.code, first[0] in again.sentence) == (5, True)
+    shown = json.loads(queue("show", "rat1/b1", "--json").out)
+    assert [stage["name"] for stage in shown["stages"]] == ["denoise", "klusta"]
+    argv = shown["stages"][0]["argv"]
+    assert argv[argv.index("--omit") + 1] == "Port_1,Port_3"
+    assert argv[argv.index("--source") + 1] == str(blocks / "data/mat/rat1/b1")
+    assert "waiting" in queue("status").out
+
+
+def test_doctor_finds_a_sound_daemon_and_the_missing_folder(blocks: Path, queue: Labsched) -> None:
+    ran = queue("doctor")
+    assert "a daemon answers" in ran.out
+    (blocks / "data/mat").rename(blocks / "data/elsewhere")
+    ran = queue("doctor")
+    assert (ran.code, "where blocks should lie" in ran.out) == (1, True)
