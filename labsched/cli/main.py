@@ -57,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read us has gone; without this the interpreter complains at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
+    except UnicodeEncodeError:
+        return _fail("a word of this command is not UTF-8 text, so it cannot be passed on: spell it otherwise", 2)
     except OSError as error:
         return _fail(f"{error.filename or 'cannot write the output'}: {error.strerror or error}", 1)
     except Exception as error:

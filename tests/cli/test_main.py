@@ -157,6 +157,26 @@ def test_a_locale_without_our_marks_still_shows_the_table(scratch: Path, labsche
     assert "?denoise" in ran.out
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *[("show", "\udcff"), ("cancel", "1", "--reason", "\udcff"), ("retry", "1", "--from", "\udcff")],
+        *[("history", "--name", "\udcff"), ("logs", "1", "--stage", "\udcff"), ("pool", "pause", "\udcff")],
+        *[
+            ("submit", "\udcff"),
+            ("add", "--", "true", "\udcff"),
+            ("add", "--name", "\udcff", "--", "true"),
+            ("\udcff",),
+        ],
+    ],
+)
+def test_bytes_that_are_not_text_are_wrong_usage(words: tuple[str, ...], scratch: Path, labsched: Labsched) -> None:
+    with answering(scratch / "socket", {}):
+        ran = labsched(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.sentence
+
+
 def test_the_version(labsched: Labsched) -> None:
     assert labsched("--version").out == f"labsched {__version__}\n"
 
