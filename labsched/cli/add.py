@@ -8,6 +8,7 @@ import click
 from labsched.cli import queueing
 from labsched.cli.context import client, json_option, quiet_option, socket_option
 from labsched.cli.types import JOB, PRIORITY, TIME
+from labsched.core.model import JobSpec
 from labsched.errors import BadRequest
 from labsched.recipes import command, environ
 
@@ -58,13 +59,7 @@ def add(
             raise click.UsageError("with --from the file says it all: give no command and no --need, --after, --name …")
         found = queueing.parse_file(file, lambda lines: command.read_jobs(lines, folder))
         if not no_check:
-            bad = [
-                f"{file}, line {number}: {trouble}"
-                for number, job in sorted(found, key=lambda pair: pair[0])
-                if (trouble := _missing(job.stages[0].argv[0], Path(job.stages[0].cwd), {**env, **job.stages[0].env}))
-            ]
-            if bad:
-                queueing.report_bad(bad)
+            _check_all(file, found, env)
         queueing.warn_left_out(left_out)
         order = [number for number, _ in found]
         queueing.send(client(), [job for _, job in found], env, as_json, quiet, order)
@@ -79,10 +74,25 @@ def add(
         priority=priority,
         hold=hold,
     )
-    if not no_check and (trouble := _missing(argv[0], folder, env)):
+    if not no_check and (trouble := _missing(argv[0], folder, env.get("PATH", os.defpath))):
         raise BadRequest(trouble)
     queueing.warn_left_out(left_out)
     queueing.send(client(), [job], env, as_json, quiet)
+
+
+def _check_all(file: str, found: list[tuple[int, JobSpec]], env: dict[str, str]) -> None:
+    known: dict[tuple[str, str, str], str | None] = {}  # thousands of lines run the same few programs
+    bad = []
+    for number, job in sorted(found, key=lambda pair: pair[0]):
+        stage = job.stages[0]
+        path = stage.env.get("PATH", env.get("PATH", os.defpath))
+        key = (stage.argv[0], stage.cwd, path)
+        if key not in known:
+            known[key] = _missing(stage.argv[0], Path(stage.cwd), path)
+        if known[key]:
+            bad.append(f"{file}, line {number}: {known[key]}")
+    if bad:
+        queueing.report_bad(bad)
 
 
 def _folder() -> Path:
@@ -92,19 +102,19 @@ def _folder() -> Path:
         raise BadRequest("this folder is gone: go to another one first") from None
 
 
-def _missing(program: str, folder: Path, env: dict[str, str]) -> str | None:
+def _missing(program: str, folder: Path, path: str) -> str | None:
     """Why `program` cannot be run from `folder`, in words; None where it can."""
     import shutil
 
     if not folder.is_dir():
         return f"there is no folder {folder} to run it in"
     if "/" in program:
-        path = folder / program
-        if not path.exists():
-            return f"there is no program {path}: check its name (or give --no-check)"
-        if path.is_dir() or not os.access(path, os.X_OK):
-            return f"{path} is not a program that you may run: chmod +x it, or name the program that reads it"
+        file = folder / program
+        if not file.exists():
+            return f"there is no program {file}: check its name (or give --no-check)"
+        if file.is_dir() or not os.access(file, os.X_OK):
+            return f"{file} is not a program that you may run: chmod +x it, or name the program that reads it"
         return None
-    if shutil.which(program, path=env.get("PATH", os.defpath)) is None:
+    if shutil.which(program, path=path) is None:
         return f"there is no command {program!r} on your PATH: check its name (or give --no-check)"
     return None

@@ -17,6 +17,7 @@ from labsched.wire.messages import Submitted, Waited
 from labsched.wire.requests import Submit
 
 T = TypeVar("T")
+PATIENCE = 600.0  # seconds: nobody should have to guess whether a large request was taken
 SHOWN = 100  # jobs of one request whose state is asked for and shown
 
 
@@ -71,7 +72,7 @@ def send(
     order: Sequence[int] = (),
 ) -> None:
     """Queue these, all or none, each with `env`, and print their numbers; `order` says at which place to print each."""
-    answer = client.post("jobs", Submit(tuple(specs), env), Submitted)
+    answer = client.post("jobs", Submit(tuple(specs), env), Submitted, timeout=PATIENCE)
     refs = list(answer.jobs)
     if order:
         refs = [ref for _, ref in sorted(zip(order, refs, strict=True), key=lambda pair: pair[0])]
