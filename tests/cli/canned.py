@@ -43,7 +43,7 @@ def _serve(listener: socket.socket, answers: dict[str, msgspec.Struct | bytes], 
                 continue
             target = received.split()[1].decode()
             asked.append(target)
-            if "revision=" in target:
+            if "revision=" in target or "within=" in target:
                 time.sleep(LONG_POLL)
             answer = answers.get(target.removeprefix("/v1/").partition("?")[0])
             if answer is None:
