@@ -12,7 +12,9 @@ from typing import Any, get_args
 from ..errors import EphysError
 
 
-def _option(default: Any, says: str, low: float | None = None, high: float | None = None, among: tuple = ()) -> Any:
+def _option(
+    default: Any, says: str, low: float | None = None, high: float | None = None, among: tuple[str, ...] = ()
+) -> Any:
     return field(default=default, metadata={"says": says, "low": low, "high": high, "among": among})
 
 
