@@ -23,7 +23,7 @@ class SpikeDetekt:
     """Detection: the section ``spikedetekt``. The defaults are klusta 3.0.16's own."""
 
     filter_low: float = _option(500.0, "band-pass, low corner, Hz", 0.0)
-    filter_high_factor: float = _option(0.95 * 0.5, "band-pass, high corner, as a part of the sampling rate", 0.0, 0.5)
+    filter_high_factor: float = _option(0.95 * 0.5, "band-pass, high corner, as a part of the rate", 0.0, 0.499)
     filter_butter_order: int = _option(3, "order of the Butterworth filter (run forth and back)", 1, 16)
     chunk_size_seconds: float = _option(1.0, "detection goes through the data in chunks of this length, s", 0.05)
     chunk_overlap_seconds: float = _option(0.015, "overlap of two chunks, s", 0.0)
