@@ -14,7 +14,7 @@ Array = NDArray[np.float64]
 PHASES = 64
 """Spike times lie on a grid of this many steps a sample, so a table of waveforms has them exactly."""
 
-AMPLITUDES_UV = (230.0, 175.0, 135.0, 105.0, 80.0)
+AMPLITUDES_UV = (230.0, 180.0, 140.0, 112.0, 90.0)
 SHANK_PITCH_UM = 200.0
 SITE_PITCH_UM = 20.0
 DECAY_UM = 26.0
@@ -209,7 +209,7 @@ def _units(
     cells = []
     for k in range(recipe.units):
         step = length / max(recipe.units, 1)
-        y = (k + 0.5) * step + 0.3 * step * (2 * draw.random() - 1)
+        y = (k + 0.5) * step + 0.2 * step * (2 * draw.random() - 1)
         x = SHANK_PITCH_UM * shank + 24.0 * (2 * draw.random() - 1)
         z = 14.0 + 14.0 * draw.random()
         loud = AMPLITUDES_UV[order[k] % len(AMPLITUDES_UV)] * (1 + 0.08 * (2 * draw.random() - 1))
@@ -221,7 +221,7 @@ def _units(
             "after_width": (0.12 if fast else 0.2) + 0.08 * draw.random(),
             "before": 0.12 * draw.random(),
         }
-        rate = 2.0 + 10.0 * draw.random() ** 1.5
+        rate = 2.5 + 9.0 * draw.random() ** 1.5
         ticks, scales = _train(recipe, draw, rate, 0.05, bounds)
         cell = Cell(shank, x, y, z, 1.0, **shape, rate=rate, ticks=ticks, scales=scales)
         best = max((cell.seen(*sites[at])[1] for at in good), default=1.0)
