@@ -35,7 +35,8 @@ def main(words: Sequence[str]) -> int:
         return 0
     if not asked.target or not asked.name:
         parser.error("--target and --name are required")
-    from .run import Stopped, sort
+    from .process import Stopped
+    from .run import sort
 
     try:
         sorting = sort(
