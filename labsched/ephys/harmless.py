@@ -189,9 +189,9 @@ class _Run:
     def binary(self, node: ast.AST, op: ast.operator, left: Any, right: Any) -> Any:
         if isinstance(op, ast.Mult):
             # a list times a huge number, or huge integers, would take the memory
-            size = max(len(x) if hasattr(x, "__len__") else 1 for x in (left, right))
+            size = max(len(x) if hasattr(x, "__len__") else 0 for x in (left, right))
             times = max((abs(x) for x in (left, right) if isinstance(x, int)), default=1)
-            if (size > 1 and size * times > MAX_ITEMS) or (times.bit_length() > 64):
+            if size * times > MAX_ITEMS or times.bit_length() > 64:
                 raise ValueError("a product is too large")
             return left * right
         if type(op) not in OPERATORS or isinstance(left, str):

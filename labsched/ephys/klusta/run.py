@@ -64,7 +64,12 @@ def sort(
                 f"klusta found no spikes in {name} on any shank: look at the signal's level in "
                 f"{data.raw[0].name}, or lower spikedetekt.threshold_strong_std_factor"
             )
-        warnings = tuple(f"shank {number} has no spikes" for number in void)
+        warnings = tuple(
+            f"shank {shank.number} has {'no' if shank.number in void else len(shank.samples)} spikes"
+            + ("" if shank.number in void else " and no cluster but noise and multi-unit")
+            for shank in shanks
+            if not shank.units
+        )
         result.settle(work, name, folder)
         sorting = Sorting(name, *paths(data), shanks, warnings, round(time.monotonic() - started, 3))
         publish(work, sorting, summary(work, sorting, data, params, seed, threads, stock))

@@ -31,8 +31,11 @@ def builtin() -> tuple[str, ...]:
     return tuple(sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".json")))
 
 
-def load(probe: str | Path, folder: Path) -> Probe | Rig:
-    """Read a rig or a probe by path or name (as in :func:`.resolve`); EphysError where it cannot be."""
+def load(probe: str | Path, folder: Path, *, rigs: bool = True) -> Probe | Rig:
+    """Read a rig or a probe by path or name (as in :func:`.resolve`); EphysError where it cannot be.
+
+    A rig names a probe, never a rig: there ``rigs`` is false and a bare name is not looked for as a .toml.
+    """
     name = str(probe)
     if not name.strip():
         raise EphysError("the name of the probe is empty: give a rig file, a probe file or a built-in probe")
@@ -44,7 +47,7 @@ def load(probe: str | Path, folder: Path) -> Probe | Rig:
     if name in builtin():
         entry = resources.files(__package__) / "library" / f"{name}.json"
         return _interface(entry.read_text(encoding="utf-8"), name)
-    for end in SUFFIXES if "/" not in name else ():
+    for end in SUFFIXES[not rigs :] if "/" not in name else ():
         if (found := path.with_name(path.name + end)).is_file():
             return load(found, Path())
     if "/" in name or path.is_file():
@@ -77,12 +80,15 @@ def rig(path: Path, text: str) -> Rig:
     wanted = table.get("probe")
     if not isinstance(wanted, str):
         raise EphysError(f'{title} names no probe: add a line such as probe = "{builtin()[0]}"')
+    another = f"{title} names another rig, {wanted}, as its probe: name a .prb, a .json or a built-in probe"
+    if wanted.lower().endswith(".toml"):
+        raise EphysError(another)
     try:
-        probe = load(wanted, path.parent)
+        probe = load(wanted, path.parent, rigs=False)
     except EphysError as error:
         raise EphysError(f"{title}: {error}") from None
     if isinstance(probe, Rig):
-        raise EphysError(f"{title} names another rig, {wanted}, as its probe: name a .prb, a .json or a built-in probe")
+        raise EphysError(another)
     ports = table.get("ports")
     if not isinstance(ports, dict) or not ports:
         raise EphysError(f"{title} has no [ports] table: add one with a line such as Port_1 = 1 for each port")
