@@ -9,7 +9,11 @@ INSTALL = (
     f'{sys.executable} -m pip install numpy cython wheel "setuptools<81", then '
     "pip install --no-build-isolation klustakwik2==0.2.6, then pip install klusta==3.0.16 six click tqdm h5py scipy"
 )
-FULL = re.compile(r"No space left on device|errno = 28\b|\[Errno 28\]|Disk quota exceeded|errno = 122\b|\[Errno 122\]")
+# numpy says how much it wrote where the disk is full, and nothing else
+FULL = re.compile(
+    r"No space left on device|errno = 28\b|\[Errno 28\]|\d+ requested and \d+ written|"
+    r"Disk quota exceeded|errno = 122\b|\[Errno 122\]"
+)
 DENIED = re.compile(r"Permission denied|\[Errno 13\]|Read-only file system")
 ERROR = re.compile(r"^(\w+\.)*\w*(Error|Exception|Interrupt|Exit)\b.*")
 

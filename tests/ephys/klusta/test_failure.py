@@ -16,6 +16,7 @@ from labsched.ephys.klusta.failure import sentence
         (1, ["OSError: [Errno 28] No space left on device"], "disk .* is full"),
         (1, ["OSError: Can't write data (file write failed: errno = 28, error message = 'x')"], "disk .* is full"),
         (1, ["OSError: [Errno 122] Disk quota exceeded"], "quota"),
+        (1, ["OSError: 160000 requested and 41952 written"], "disk .* is full"),
         (1, ["PermissionError: [Errno 13] Permission denied: 'b.kwik'"], "may not read or write"),
         (1, ["Traceback", "  File", "ValueError: no good", "closing"], r"exit code 1 \(ValueError: no good\)"),
         (3, [], "exit code 3"),
