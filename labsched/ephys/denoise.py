@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -161,7 +162,8 @@ def _run(
 ) -> dict[str, Any]:
     with opened(found.source, where.folder) as recording, ThreadPoolExecutor(1, "checksum") as side:
         told(_aligned(recording))
-        hashes = [side.submit(provenance.fingerprint, path) for path in recording.files]
+        given_up = Event()
+        hashes = [side.submit(provenance.fingerprint, path, given_up) for path in recording.files]
         try:
             inputs = [each.result() for each in hashes] if threads == 1 else []
             # One thread reads (this one), the others compute.
@@ -179,6 +181,7 @@ def _run(
                 )  # fmt: skip
             inputs = inputs or [each.result() for each in hashes]
         finally:
+            given_up.set()
             for each in hashes:
                 each.cancel()
         provenance.unchanged(inputs)
@@ -260,11 +263,13 @@ def _write(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The second pass; (clipped values per channel, robust noise per channel in bits)."""
     everything = stream.blocks(recording)
-    places = stream.noise_places(everything)
+    places = stream.spread(everything)
     across = np.ascontiguousarray(matrix.T.astype(np.float32))
     means = before.means.astype(np.float32)
 
-    def work(index: int, block: stream.Block, raw: NDArray) -> tuple[NDArray[np.int64] | int, NDArray[np.int16] | None]:
+    def work(
+        index: int, block: stream.Block, raw: stream.Numbers
+    ) -> tuple[NDArray[np.int64] | int, NDArray[np.int16] | None]:
         x = stream.centred(prepared[block.segment], raw)
         x -= means[block.segment][:, None]
         y = x.T @ across

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 from labsched.ephys.errors import EphysError
 
@@ -23,13 +24,16 @@ class Input:
     blake2b: str
 
 
-def fingerprint(path: Path) -> Input:
-    """Read a file once, 4 MiB at a time, for its checksum. Raises EphysError where it cannot be read."""
+def fingerprint(path: Path, stop: Event | None = None) -> Input:
+    """Read a file once, 4 MiB at a time, for its checksum; given up early once `stop` is set.
+
+    Raises EphysError where it cannot be read.
+    """
     digest = hashlib.blake2b(digest_size=32)
     try:
         state = path.stat()
         with path.open("rb", buffering=0) as file:
-            while piece := file.read(PIECE):
+            while (piece := file.read(PIECE)) and not (stop and stop.is_set()):
                 digest.update(piece)
     except OSError as error:
         raise EphysError(f"cannot read {path}: {error.strerror or error}") from None
