@@ -9,8 +9,8 @@ from labsched.ephys.errors import EphysError
 
 Matrix = NDArray[np.float64]
 
-#: The regression's ridge, as a part of the mean variance of the channels: far below what any channel's own noise adds
-#: (so it takes nothing from the result), and enough where a channel is flat or two are copies of each other.
+#: The regression's ridge, as a part of each channel's own variance: far below what any channel's own noise adds (so it
+#: takes nothing from the result), and enough where a channel is flat or two are copies of each other.
 RIDGE = 1e-6
 
 
@@ -34,14 +34,12 @@ def war(covariance: Matrix) -> Matrix:
     regression of channel c on the others has the weights -P[c, o] / P[c, c] (Lauritzen, Graphical Models, 1996, 5.1),
     so that one inversion serves all channels and the residual is ``sum_o P[c, o] / P[c, c] x[o]``.
     """
-    n = len(covariance)
-    mean = float(np.trace(covariance)) / n
-    if n == 1 or mean <= 0:
-        return np.eye(n)
-    # Scaled to channels of equal variance first: the inverse stays accurate where one is a thousand times louder.
-    ridged = covariance + RIDGE * mean * np.eye(n)
-    scale = np.sqrt(np.diag(ridged))
-    precision = np.linalg.inv(ridged / np.outer(scale, scale)) / np.outer(scale, scale)
+    variance = np.diag(covariance)
+    # In correlations, so that a channel a thousand times louder changes neither the ridge nor the accuracy.
+    scale = np.where(variance > 0, np.sqrt(np.clip(variance, 0, None)), 1.0)
+    correlation = covariance / np.outer(scale, scale)
+    np.fill_diagonal(correlation, 1 + RIDGE)
+    precision = np.linalg.inv(correlation) / np.outer(scale, scale)
     return precision / np.diag(precision)[:, None]
 
 

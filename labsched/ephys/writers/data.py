@@ -1,6 +1,8 @@
 """The int16 samples of the result: klusta's .raw.kwd, or a flat .dat."""
 
+import errno
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,6 +48,25 @@ def kwd(
     HDF5 only lays out the file. The samples go to their place by ourselves: several threads can write at once, and a
     full disk is an ordinary error instead of one while HDF5 closes the file.
     """
+    try:
+        begin = _laid_out(path, (n_samples, width), rate, uv_per_bit, name, labels)
+    except RuntimeError as error:
+        # HDF5 grows the file when it closes it, and says why it could not only in words.
+        found = re.search(r"errno = (\d+)", str(error))
+        raise OSError(
+            int(found[1]) if found else errno.EIO, os.strerror(int(found[1])) if found else str(error)
+        ) from None
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        yield Sink(fd, begin, width)
+    finally:
+        os.close(fd)
+
+
+def _laid_out(
+    path: Path, shape: tuple[int, int], rate: float, uv_per_bit: float, name: str, labels: Sequence[str]
+) -> int:
+    """Write all of the .kwd but its samples; where in the file these begin (bytes)."""
     import h5py
 
     with h5py.File(path, "w", libver=("earliest", "v110")) as file:
@@ -57,18 +78,13 @@ def kwd(
         recording.attrs["sample_rate"] = rate
         recording.attrs["bit_depth"] = 16
         about = recording.create_group("application_data")
-        about.attrs["channel_bit_volts"] = np.full(width, uv_per_bit * 1e-6)
+        about.attrs["channel_bit_volts"] = np.full(shape[1], uv_per_bit * 1e-6)
         about.attrs["labels"] = " ".join(labels)
         create = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         create.set_layout(h5py.h5d.CONTIGUOUS)
         create.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
         create.set_obj_track_times(False)  # the same data give the same file, to the bit
         create.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-        space = h5py.h5s.create_simple((n_samples, width))
+        space = h5py.h5s.create_simple(shape)
         dataset = h5py.h5d.create(recording.id, b"data", h5py.h5t.STD_I16LE, space, create)
-        begin = dataset.get_offset()
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        yield Sink(fd, int(begin), width)
-    finally:
-        os.close(fd)
+        return int(dataset.get_offset())

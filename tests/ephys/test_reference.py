@@ -1,0 +1,57 @@
+"""References are matrices that do what their names say."""
+
+import numpy as np
+import pytest
+
+from labsched.ephys import reference
+from labsched.ephys.errors import EphysError
+from tests.ephys.exports import noise
+
+
+def test_car_subtracts_the_mean_of_the_others():
+    data = noise(100, 5).astype(float)
+    found = reference.matrix("car", np.cov(data)) @ data
+    for channel in range(5):
+        others = np.delete(data, channel, axis=0).mean(axis=0)
+        np.testing.assert_allclose(found[channel], data[channel] - others)
+
+
+def test_war_is_the_residual_of_least_squares():
+    data = noise(5000, 6).astype(float)
+    data -= data.mean(axis=1, keepdims=True)
+    found = reference.matrix("war", data @ data.T / 5000) @ data
+    for channel in range(6):
+        others = np.delete(data, channel, axis=0)
+        weights = np.linalg.lstsq(others.T, data[channel], rcond=None)[0]
+        np.testing.assert_allclose(found[channel], data[channel] - weights @ others, atol=0.05)
+    assert found.std() < 0.6 * data.std()
+
+
+def test_war_survives_flat_and_copied_channels_and_leaves_a_lone_one():
+    data = noise(1000, 4).astype(float)
+    data[1] = 3.0
+    data[3] = data[2]
+    matrix = reference.matrix("war", np.cov(data))
+    assert np.isfinite(matrix).all()
+    np.testing.assert_allclose(matrix[1], [0, 1, 0, 0], atol=1e-9)
+    np.testing.assert_allclose(matrix[[0, 2, 3], 1], 0, atol=1e-9)
+    np.testing.assert_array_equal(reference.matrix("war", np.array([[4.0]])), [[1.0]])
+    np.testing.assert_array_equal(reference.matrix("car", np.array([[4.0]])), [[1.0]])
+    np.testing.assert_array_equal(reference.matrix("war", np.zeros((2, 2))), np.eye(2))
+
+
+def test_war_is_accurate_where_one_channel_is_a_thousand_times_louder():
+    data = noise(5000, 4).astype(float)
+    data[2] *= 1000
+    data -= data.mean(axis=1, keepdims=True)
+    found = reference.matrix("war", data @ data.T / 5000) @ data
+    quiet = noise(5000, 4).astype(float)
+    quiet -= quiet.mean(axis=1, keepdims=True)
+    alone = reference.matrix("war", quiet @ quiet.T / 5000) @ quiet
+    assert np.std(found[2] / 1000) == pytest.approx(np.std(alone[2]), rel=0.001)
+    assert np.std(found[0]) == pytest.approx(np.std(alone[0]), rel=0.001)
+
+
+def test_an_unknown_reference_lists_those_there_are():
+    with pytest.raises(EphysError, match="unknown reference 'median': it is one of none, car, war"):
+        reference.check("median")
