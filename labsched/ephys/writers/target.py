@@ -74,7 +74,7 @@ def room(folder: Path, needed: int) -> None:
 
 
 def _size(count: int) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 1e7 else f"{count / 1e6:.3f} MB"
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def separate(source: Path, files: tuple[Path, ...], target: Target) -> None:
