@@ -71,7 +71,7 @@ def test_events_markers_text_and_the_file_struct_are_no_channels(tmp_path):
     events = {
         "Keyboard": {"title": "Keyboard", "times": np.array([[1.0], [2.0]]), "codes": np.zeros((2, 4), "u1")},
         "Shapes": {"values": np.zeros((40, 32), "i2"), "times": np.zeros((40, 1)), "interval": 5e-5, "codes": 1.0},
-        "Flash": {"title": "Flash", "interval": 5e-5, "start": 0.0, "values": 1.0 * (np.arange(2000)[:, None] % 50 < 1)},
+        "Flash": {"title": "Flash", "interval": 5e-5, "start": 0, "values": 1.0 * (np.arange(2000)[:, None] % 50 < 1)},
         "file": {"name": "x.smr", "start": 0.0},
     }  # fmt: skip
     for index, (write, values) in enumerate([(write73, noise(2000, 1)[0] * 0.001), (write5, noise(2000, 1)[0])]):
