@@ -55,9 +55,11 @@ def sentence(error: OSError, target: Path, doing: str = "write to") -> EphysErro
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         what = "the disk is full" if error.errno == errno.ENOSPC else "your disk quota is used up"
         return EphysError(f"cannot {doing} {target}: {what}: make room there, then retry")
+    # HDF5's own words run over several lines: those of the system say it better.
+    why = os.strerror(error.errno) if error.errno else str(error)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return EphysError(f"cannot {doing} {where}: {error.strerror}: ask for the right to write there, then retry")
-    return EphysError(f"cannot {doing} {where}: {error.strerror or error}")
+        return EphysError(f"cannot {doing} {where}: {why}: ask for the right to write there, then retry")
+    return EphysError(f"cannot {doing} {where}: {why}")
 
 
 def room(folder: Path, needed: int) -> None:
