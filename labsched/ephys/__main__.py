@@ -19,7 +19,7 @@ USAGE = f"usage: python -m labsched.ephys {{{','.join(VERBS)}}} ...   (VERB --he
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; exit codes: 0 it worked, 1 it did not (``error: SENTENCE`` ends stderr), 2 wrong usage."""
+    """Run one verb; exit codes: 0 it worked, 1 not (``error: SENTENCE`` ends stderr), 2 wrong usage, 130 Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words:
         print(USAGE, file=sys.stderr)
@@ -38,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -228,10 +228,10 @@ def unit(recording: Recording, before: stream.Statistics, matrix: NDArray[np.flo
     Counts of channels with one gain stay counts. Otherwise the smallest unit under which no value can be clipped,
     but never so large that a channel's noise (the median channel's, after referencing) is less than 4 bits.
     """
-    gains = np.array([segment.gains for segment in recording.segments])
+    gains = np.abs([segment.gains for segment in recording.segments])
     if all(segment.counts for segment in recording.segments) and np.allclose(gains, gains[0, 0], rtol=1e-9, atol=0):
         return float(gains[0, 0]), True
-    reach = (before.peak + np.abs(before.means).max(axis=0)) * before.units
+    reach = (before.peak + np.abs(before.means).max(axis=0)) * np.abs(before.units)
     highest = float((np.abs(matrix) @ reach).max())
     if highest <= 0:
         return 1.0, False

@@ -7,6 +7,7 @@ off by 1e-3 at 0.2 and by half at 0.45.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ BETA = 8.0
 #: A shift (samples) below this is none: the channel passes as it is, to the bit.
 ALIGNED = 1e-5
 FRAME = 64
+#: Channel to the two matrices that move it; see `plan`.
+Moves = dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
 def kernel(shift: float) -> NDArray[np.float64]:
@@ -32,27 +35,26 @@ def kernel(shift: float) -> NDArray[np.float64]:
     return weights / weights.sum()
 
 
-def plan(shifts: Sequence[float]) -> dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+def plan(shifts: Sequence[float]) -> Moves:
     """For each channel that must be moved, its kernel as two 64 × 64 matrices.
 
     64 results in a row need 128 samples in a row: the first 64 times one matrix plus the second 64 times the other.
     As matrix products, frame by frame, this runs several times faster than a convolution.
     """
-    moved = {}
-    for channel, shift in enumerate(shifts):
-        if abs(shift) < ALIGNED:
-            continue
-        weights = kernel(shift)
-        matrix = np.zeros((2 * FRAME, FRAME), dtype=np.float32)
-        for column in range(FRAME):
-            matrix[column : column + 2 * HALF + 1, column] = weights
-        moved[channel] = (np.ascontiguousarray(matrix[:FRAME]), np.ascontiguousarray(matrix[FRAME:]))
-    return moved
+    # Rounded to a millionth of a sample, so that thousands of segments share their matrices.
+    return {channel: _frames(round(shift, 6)) for channel, shift in enumerate(shifts) if abs(shift) >= ALIGNED}
 
 
-def apply(
-    moved: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]], x: NDArray[np.float32]
-) -> NDArray[np.float32]:
+@lru_cache(maxsize=2048)
+def _frames(shift: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    weights = kernel(shift)
+    matrix = np.zeros((2 * FRAME, FRAME), dtype=np.float32)
+    for column in range(FRAME):
+        matrix[column : column + 2 * HALF + 1, column] = weights
+    return np.ascontiguousarray(matrix[:FRAME]), np.ascontiguousarray(matrix[FRAME:])
+
+
+def apply(moved: Moves, x: NDArray[np.float32]) -> NDArray[np.float32]:
     """Realign a piece: x is (channels, 32 + n + 32) float32, the result (channels, n); others pass to the bit."""
     n = x.shape[1] - 2 * HALF
     out = np.ascontiguousarray(x[:, HALF : HALF + n])

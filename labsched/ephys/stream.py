@@ -49,7 +49,7 @@ class Prepared:
     segment: Segment
     ratio: Floats | None
     base: Floats
-    moved: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]
+    moved: realign.Moves
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,7 @@ def statistics(
     inner = used / np.maximum(counts, 1)[:, None]
     covariance = (products - (inner.T * counts) @ inner) / counts.sum()
     covariance = (covariance + covariance.T) / 2 * np.outer(units, units)
-    return Statistics(units, sums / lengths[:, None], covariance, peaks.astype(float), mad(pieces) * units)
+    return Statistics(units, sums / lengths[:, None], covariance, peaks.astype(float), mad(pieces) * np.abs(units))
 
 
 def _finite(recording: Recording, how: Prepared, block: Block, raw: Numbers) -> None:

@@ -25,7 +25,7 @@ def run(*words: object, **environment: str) -> subprocess.CompletedProcess:
     )
 
 
-def sparse(folder: Path, megabytes: int = 200) -> Path:
+def sparse(folder: Path, megabytes: int = 150) -> Path:
     """A long flat recording that takes no room and seconds to process."""
     folder.mkdir()
     with (folder / "a.dat").open("wb") as file:
@@ -136,7 +136,7 @@ def test_a_killed_run_leaves_nothing_final_and_the_next_one_cleans_up(tmp_path):
 
 def test_memory_does_not_grow_with_the_recording(tmp_path):
     peaks = []
-    for megabytes in (20, 150):
+    for megabytes in (20, 120):
         source, target = sparse(tmp_path / f"mat{megabytes}", megabytes), tmp_path / f"out{megabytes}"
         done = run("denoise", "--source", source, "--target", target, "--name", "b", "--reference", "car")
         assert done.returncode == 0, done.stderr

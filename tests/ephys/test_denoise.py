@@ -120,6 +120,21 @@ def test_channels_of_unequal_gain_are_brought_to_one(tmp_path):
     assert not report.document["keeps_input_bits"]
 
 
+def test_an_inverted_scale_and_one_that_changes_between_files_are_applied(tmp_path):
+    data = noise(20_000, 2)
+    for number, gain in enumerate((-0.5, 0.25)):
+        structs = {f"Port_{i}": channel(row, scale=gain, start=number * 10.0) for i, row in enumerate(data)}
+        write73(tmp_path / f"{number}.mat", structs)
+    report = denoise(tmp_path, tmp_path / "out", "b", reference="none")
+    right = (data - data.mean(axis=1, keepdims=True)).T
+    assert 0 < report.microvolts_per_bit < 0.25
+    found = result(report) * report.microvolts_per_bit
+    np.testing.assert_allclose(found, np.concatenate([right * -0.5, right * 0.25]), atol=0.02)
+    inverted = denoise(tmp_path / "0.mat", tmp_path / "one", "b", reference="none")
+    assert inverted.microvolts_per_bit == 0.5
+    np.testing.assert_array_equal(result(inverted), np.rint(-right))
+
+
 def test_what_does_not_fit_is_clipped_counted_and_said(tmp_path):
     data = noise(20_000, 2)
     data[0, 5000:5010] = 32767

@@ -1,5 +1,6 @@
 """Finding out what a folder holds, and opening it as one recording."""
 
+import errno
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -132,6 +133,10 @@ def opened(source: Source, scratch: Path | None = None) -> Iterator[Recording]:
                 segments = spike2.segments(source.exports, source.kept, source.rate, scratch, stack)
         except PermissionError as error:
             raise EphysError(f"cannot read {error.filename}: permission denied") from None
+        except OSError as error:
+            if error.errno != errno.EMFILE:
+                raise
+            raise EphysError(f"{source.path} has more files than may be open at once: raise `ulimit -n`") from None
         yield Recording(
             labels=source.kept,
             omitted=source.omitted,

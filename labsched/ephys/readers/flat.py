@@ -165,7 +165,10 @@ def segment(flat: Flat, kept: Sequence[str], stack: ExitStack) -> Segment:
     width = 2 * len(flat.labels)
 
     def inside(start: int, stop: int) -> NDArray:
-        data = os.pread(fd, (stop - start) * width, flat.offset_bytes + start * width)
+        try:
+            data = os.pread(fd, (stop - start) * width, flat.offset_bytes + start * width)
+        except OSError as error:
+            raise EphysError(f"cannot read {flat.path}: {error.strerror or error}: copy it here again") from None
         if len(data) != (stop - start) * width:
             raise EphysError(f"{flat.path} became shorter while it was read: submit it again once it is complete")
         samples = np.frombuffer(data, dtype="<i2").reshape(-1, len(flat.labels)).T

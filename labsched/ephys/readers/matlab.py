@@ -13,6 +13,7 @@ from labsched.ephys.readers import mat5
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 HEAD = 8192
+LUMP = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ def opened(path: Path) -> Any:
     import h5py
 
     try:
-        return h5py.File(path, "r")
+        # A lock helps nobody who only reads, and some network file systems have none.
+        return h5py.File(path, "r", locking="best-effort")
     except OSError as error:
         why = "it is truncated" if "truncated" in str(error) else "it is no whole HDF5 file (MATLAB v7.3)"
         if isinstance(error, PermissionError):
@@ -156,7 +158,7 @@ def _struct73(name: str, group: Any) -> Iterator[Struct]:
             flat = max(data.shape, default=0) == data.size and data.size > 0
             peek = flat and (each == "times" or data.dtype.kind == "f")
             head = np.asarray(column(data)(0, min(1 if each == "times" else HEAD, data.size))) if peek else np.zeros(0)
-            arrays[each] = Array(kind, data.shape, data.dtype, head.astype(float))
+            arrays[each] = Array(kind, data.shape, data.dtype, head.astype(float), lumped(data))
         elif data.size:
             numbers[each] = float(np.ravel(data[()])[0])
     yield Struct(name, names, numbers, texts, arrays)
@@ -168,6 +170,27 @@ def _class(data: Any) -> str:
     if given is not None:
         return given.decode() if isinstance(given, bytes) else str(given)
     return {"f8": "double", "f4": "single"}.get(data.dtype.str[1:], data.dtype.name)
+
+
+def lumped(data: Any) -> bool:
+    """Whether a dataset is compressed in pieces too large to keep one of each channel in memory."""
+    return data.chunks is not None and _chunk_bytes(data) > LUMP
+
+
+def _chunk_bytes(data: Any) -> int:
+    return int(np.prod(data.chunks, dtype=np.int64)) * data.dtype.itemsize
+
+
+def buffered(group: Any, name: str) -> Any:
+    """A dataset that keeps its last compressed piece, so that reading in small steps does not unpack it each time."""
+    import h5py
+
+    data = group[name]
+    if data.chunks is None or _chunk_bytes(data) <= 1 << 19:
+        return data
+    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+    access.set_chunk_cache(521, 2 * _chunk_bytes(data) if _chunk_bytes(data) <= LUMP else 0, 1.0)
+    return h5py.Dataset(h5py.h5d.open(group.id, name.encode(), access))
 
 
 def column(data: Any) -> Any:

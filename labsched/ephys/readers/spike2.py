@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +74,7 @@ def gain_known(exports: Sequence[Export], kept: Sequence[str]) -> bool:
 def _open(export: Export, kept: Sequence[str], rate: float, scratch: Path | None, stack: ExitStack) -> dict[str, Track]:
     try:
         if matlab.version(export.path) == 73:
-            return _open73(export, kept, rate, stack)
+            return _open73(export, kept, rate, scratch, stack)
         return _open5(export, kept, rate, scratch, stack)
     except mat5.Damaged as error:
         raise matlab.unreadable(export.path, error) from None
@@ -96,9 +97,12 @@ def _same_length(export: Export, wave: Wave, count: int) -> None:
         )
 
 
-def _open73(export: Export, kept: Sequence[str], rate: float, stack: ExitStack) -> dict[str, Track]:
+def _open73(
+    export: Export, kept: Sequence[str], rate: float, scratch: Path | None, stack: ExitStack
+) -> dict[str, Track]:
     file = matlab.opened(export.path)
     stack.callback(file.close)
+    spool = _spool(export, kept, scratch, stack)
     tracks = {}
     for label in kept:
         wave = export.waves[label]
@@ -107,10 +111,25 @@ def _open73(export: Export, kept: Sequence[str], rate: float, stack: ExitStack) 
         stamps = wave.struct.arrays.get("times")
         if stamps is not None and stamps.count and stamps.kind == "double":
             _same_length(export, wave, stamps.count)
-            column = _guarded(export.path, matlab.column(group["times"]))
+            column = _guarded(export.path, matlab.column(matlab.buffered(group, "times")))
             found = _runs(export, wave, lambda dt, c=column, n=wave.count: times.runs(c, n, dt), rate)
-        tracks[label] = Track(wave, _guarded(export.path, matlab.column(group["values"])), found)
+        values = matlab.buffered(group, "values")
+        fetch = _guarded(export.path, matlab.column(values))
+        if spool is not None and wave.array.packed:
+            begin, step = spool.tell(), max(values.chunks)
+            for start in range(0, wave.count, step):
+                spool.write(np.ascontiguousarray(fetch(start, min(start + step, wave.count))).tobytes())
+            spool.flush()
+            fetch = _positioned(export.path, spool.fileno(), begin, values.dtype)
+        tracks[label] = Track(wave, fetch, found)
     return tracks
+
+
+def _spool(export: Export, kept: Sequence[str], scratch: Path | None, stack: ExitStack) -> BinaryIO | None:
+    """A nameless file for what must be unpacked, where anything must be."""
+    if not any(export.waves[label].array.packed for label in kept):
+        return None
+    return stack.enter_context(tempfile.TemporaryFile(dir=scratch, prefix=".labsched-spool-"))
 
 
 def _guarded(path: Path, fetch: Callable[[int, int], NDArray]) -> Callable[[int, int], NDArray]:
@@ -131,6 +150,7 @@ def _open5(
     labels = {export.waves[label].struct.variable: label for label in kept}
     fd = os.open(export.path, os.O_RDONLY | os.O_CLOEXEC)
     stack.callback(os.close, fd)
+    spool = _spool(export, kept, scratch, stack)
     tracks = {}
     for variable in mat5.variables(export.path, lambda names: names):
         if variable.name not in labels:
@@ -142,8 +162,8 @@ def _open5(
         if stamps is not None and timed:
             _same_length(export, wave, stamps.count)
         if variable.compressed:
-            spool = tempfile.TemporaryFile(dir=scratch, prefix=".labsched-spool-")  # noqa: SIM115  (the stack closes it)
-            stack.enter_context(spool)
+            assert spool is not None, "compressed variables are packed"
+            begin = spool.tell()
             parts = _unpack(export.path, variable, ("values", "times") if timed else ("values",), spool)
             if stamps is not None and timed:
                 stamps_dtype = stamps.stored
@@ -152,7 +172,7 @@ def _open5(
                 for _ in parts:
                     pass
             spool.flush()
-            fetch = _positioned(export.path, spool.fileno(), 0, values.stored)
+            fetch = _positioned(export.path, spool.fileno(), begin, values.stored)
         else:
             fetch = _positioned(export.path, fd, variable.offset + values.position, values.stored)
             if stamps is not None and timed:
@@ -190,7 +210,10 @@ def _positioned(path: Path, fd: int, begin: int, stored: np.dtype) -> Callable[[
 
     def fetch(start: int, stop: int) -> NDArray:
         size = (stop - start) * stored.itemsize
-        data = os.pread(fd, size, begin + start * stored.itemsize)
+        try:
+            data = os.pread(fd, size, begin + start * stored.itemsize)
+        except OSError as error:
+            raise matlab.unreadable(path, error.strerror or error) from None
         if len(data) != size:
             raise matlab.unreadable(path, "it became shorter while it was read")
         numbers = np.frombuffer(data, dtype=stored)

@@ -69,7 +69,7 @@ def _laid_out(
     """Write all of the .kwd but its samples; where in the file these begin (bytes)."""
     import h5py
 
-    with h5py.File(path, "w", libver=("earliest", "v110")) as file:
+    with h5py.File(path, "w", locking="best-effort", libver=("earliest", "v110")) as file:
         file.attrs["kwik_version"] = 2
         recording = file.create_group("recordings/0")
         recording.attrs["name"] = name

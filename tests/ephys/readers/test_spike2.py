@@ -1,5 +1,6 @@
 """Spike2 exports of every kind become the same recording; what is wrong with one is said in a sentence."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,21 @@ def test_any_range_can_be_read_and_its_ends_are_repeated_outside(tmp_path, kind)
             index = np.clip(np.arange(start, stop), 0, 499)
             np.testing.assert_array_equal(segment.fetch(start, stop), whole[:, index])
     assert [each.name for each in tmp_path.iterdir()] == ["b"], "what was unpacked is gone"
+
+
+@pytest.mark.parametrize("piece", [300_000, 3_000_000])
+def test_large_compressed_pieces_are_unpacked_once(tmp_path, piece):
+    rows = noise(3_000_000, 2)
+    structs = {f"Port_{index}": channel(row) for index, row in enumerate(rows)}
+    write73(tmp_path / "a.mat", structs, chunks=(1, piece), compression="gzip", compression_opts=1)
+    began = time.process_time()
+    with opened(examine(tmp_path), tmp_path) as recording:
+        for start in range(0, 3_000_000, 10_000):
+            np.testing.assert_array_equal(
+                recording.segments[0].fetch(start, start + 10_000), rows[:, start : start + 10_000]
+            )
+    assert time.process_time() - began < 3, "unpacked again and again, it takes 10 to 100 times as long"
+    assert [each.name for each in tmp_path.iterdir()] == ["a.mat"]
 
 
 def folder_with(tmp_path: Path, **structs: dict) -> Path:
