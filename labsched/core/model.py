@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from labsched.core.states import Outcome
+
 Needs = Mapping[str, int]
 """Slots by pool: ``{"CPU": 4, "GPU": 1}``."""
 
@@ -77,3 +79,33 @@ class Snapshot:
     pools: Mapping[str, Pool]
     holdings: tuple[Holding, ...]
     waiting: tuple[Waiting, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """Something that happened: the command of an attempt runs since `at`."""
+
+    attempt: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Something that happened: an attempt ended, and how. Memory in bytes, processor time in seconds.
+
+    The outcome `cancelled` means that it was told to stop; whether a person wanted that, the store knows.
+    """
+
+    attempt: int
+    at: float
+    outcome: Outcome
+    reason: str | None = None
+    note: str | None = None
+    began: float | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+    peak_memory: int | None = None
+    cpu_time: float | None = None
+
+
+Fact = Began | Ended

@@ -1,0 +1,1 @@
+"""Where a stage runs, and what stands by it while it does."""

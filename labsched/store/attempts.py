@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from labsched.core.model import Began, Fact
 from labsched.core.plan import plan
 from labsched.core.states import Outcome, State
 from labsched.store.lines import snapshot
@@ -34,33 +35,6 @@ class Open:
     uid: int
     user: str
     stopping: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Began:
-    """The command of an attempt runs since `at`."""
-
-    attempt: int
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How an attempt ended. `stopped`: by its shim, because it was asked to."""
-
-    attempt: int
-    at: float
-    outcome: Outcome
-    reason: str | None = None
-    note: str | None = None
-    began: float | None = None
-    exit_code: int | None = None
-    signal: str | None = None
-    peak_memory: int | None = None
-    cpu_time: float | None = None
-
-
-Fact = Began | Ended
 
 
 def step(connection: sa.Connection, facts: Iterable[Fact], now: float, boot_id: str, drain: bool) -> list[Open]:
@@ -151,10 +125,14 @@ def _learn(connection: sa.Connection, fact: Fact) -> None:
     if fact.began is not None:
         _began(connection, attempt.id, stage, fact.began)
         stage = connection.execute(sa.select(stages).where(stages.c.id == attempt.stage_id)).one()
-    reason = stage.stop_reason if fact.outcome is Outcome.CANCELLED else fact.reason
+    outcome, reason = fact.outcome, fact.reason
+    if outcome is Outcome.CANCELLED and stage.stop_at is not None:
+        reason = stage.stop_reason
+    elif outcome is Outcome.CANCELLED:
+        outcome, reason = Outcome.LOST, "it was stopped from outside labsched, as when the machine shuts down"
     values = {
         "ended_at": fact.at,
-        "outcome": fact.outcome,
+        "outcome": outcome,
         "reason": reason,
         "note": fact.note,
         "exit_code": fact.exit_code,
@@ -163,7 +141,7 @@ def _learn(connection: sa.Connection, fact: Fact) -> None:
         "cpu_time": fact.cpu_time,
     }
     connection.execute(attempts.update().where(attempts.c.id == attempt.id).values(values))
-    move(connection, stage, State.ENDED, fact.at, outcome=fact.outcome, reason=reason, user=stage.stop_by)
+    move(connection, stage, State.ENDED, fact.at, outcome=outcome, reason=reason, user=stage.stop_by)
 
 
 def _began(connection: sa.Connection, attempt_id: int, stage: sa.Row[Any], at: float) -> None:

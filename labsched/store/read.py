@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from labsched.core.states import OPEN, Outcome, State
-from labsched.store.tables import attempts, dependencies, environments, events, jobs, stages
+from labsched.store.tables import attempts, dependencies, environments, events, jobs, pools, stages
 
 Row = sa.Row[Any]
 BAD = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.LOST)
@@ -124,3 +124,13 @@ def revision(connection: sa.Connection) -> int:
 def _count(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> int:
     query = sa.select(sa.func.count(sa.distinct(stages.c.job_id))).where(*where)
     return connection.execute(query).scalar_one()
+
+
+def open_rows(connection: sa.Connection) -> list[Row]:
+    """The attempts that have not ended."""
+    return list(connection.execute(sa.select(attempts).where(attempts.c.ended_at.is_(None))))
+
+
+def pool_rows(connection: sa.Connection) -> list[Row]:
+    """The pools, in their order."""
+    return list(connection.execute(sa.select(pools).order_by(pools.c.position, pools.c.name)))

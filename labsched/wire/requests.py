@@ -1,14 +1,18 @@
 """What the daemon is asked: the bodies of the POST requests."""
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from labsched.core.model import JobSpec
 
 
 class Submit(Struct, frozen=True):
-    """POST /v1/jobs: queue these, all or none. Answered by `Submitted`."""
+    """POST /v1/jobs: queue these, all or none. Answered by `Submitted`.
+
+    `env` is under every job's own: thousands of jobs of one call need not repeat it.
+    """
 
     jobs: tuple[JobSpec, ...]
+    env: dict[str, str] = field(default_factory=dict)
 
 
 class Verb(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,101 @@
+"""The loop: wake, read, plan, act.
+
+Whatever happens (a stage ended, a job was queued, a pool grew) ends in `wake`. One turn records all that was heard in
+the meantime, decides, and writes down what is to start, in one transaction; only then it is started. A daemon that
+dies in between finds the intent in the database, and the truth in the attempts' folders.
+"""
+
+import asyncio
+import logging
+from pathlib import Path
+
+from labsched.core.model import Fact
+from labsched.daemon.bus import Bus
+from labsched.daemon.clock import Clock
+from labsched.engines.base import Engine, Order
+from labsched.errors import TryLater
+from labsched.store import attempts
+from labsched.store.engine import Store
+
+log = logging.getLogger(__name__)
+AGAIN_S = 1.0  # until the next try when the database cannot be written
+
+
+class Loop:
+    """Starts what may start, until it is told to drain."""
+
+    def __init__(self, store: Store, bus: Bus, clock: Clock, folder: Path) -> None:
+        self.store = store
+        self.bus = bus
+        self.clock = clock
+        self.folder = folder  # of the attempts
+        self.draining = False
+        self.engine: Engine | None = None  # it needs our `tell`, and we need it
+        self.trouble: str | None = None  # why nothing starts, where that is our own fault
+        self._heard: list[Fact] = []
+        self._awake = asyncio.Event()
+
+    def tell(self, fact: Fact) -> None:
+        """Hear of something that happened to an attempt."""
+        self._heard.append(fact)
+        self.wake()
+
+    def wake(self) -> None:
+        """Have a turn soon."""
+        self._awake.set()
+
+    async def adopt(self) -> None:
+        """Find the attempts of an earlier daemon again."""
+        assert self.engine is not None
+        for attempt in await self.store.read(attempts.open_attempts):
+            if attempt.stopping:
+                self.engine.stop(attempt.id)
+            self.engine.adopt(self._order(attempt))
+
+    async def run(self) -> None:
+        """Turn after turn, for ever; ends by being cancelled."""
+        self.wake()
+        while True:
+            await self._awake.wait()
+            self._awake.clear()
+            await self.turn()
+
+    async def turn(self) -> None:
+        """One turn."""
+        assert self.engine is not None
+        facts, self._heard = self._heard, []
+        try:
+            opened = await self.store.write(
+                attempts.step, facts, self.clock.now(), self.clock.boot_id(), drain=self.draining
+            )
+        except TryLater as error:
+            self._heard = facts + self._heard
+            if self.trouble is None:
+                log.error("nothing starts for now: %s", error)
+            self.trouble = str(error)
+            asyncio.get_running_loop().call_later(AGAIN_S, self.wake)
+            return
+        self.trouble = None
+        for attempt in opened:
+            self.engine.launch(self._order(attempt))
+        if opened:
+            self.wake()  # a line may have had more than one snapshot shows
+        if opened or facts:
+            self.bus.changed()
+
+    def _order(self, attempt: attempts.Open) -> Order:
+        env = attempt.env | {
+            "LABSCHED_JOB": str(attempt.job),
+            "LABSCHED_STAGE": attempt.stage_name,
+            "LABSCHED_ATTEMPT": str(attempt.number),
+        }
+        return Order(
+            attempt=attempt.id,
+            folder=str(self.folder / attempt.folder),
+            argv=attempt.argv,
+            cwd=attempt.cwd,
+            env=env,
+            outputs=attempt.outputs,
+            time_limit=attempt.time_limit,
+            boot_id=attempt.boot_id,
+        )

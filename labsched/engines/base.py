@@ -1,0 +1,56 @@
+"""What the daemon asks of an engine, and what it hears from one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from labsched.core.model import Fact
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An attempt to start: `folder` is its own, absolute; times in seconds."""
+
+    attempt: int
+    folder: str
+    argv: tuple[str, ...]
+    cwd: str
+    env: dict[str, str]
+    outputs: tuple[str, ...]
+    time_limit: float | None
+    boot_id: str  # of the machine, when the attempt was opened
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A running attempt, at a glance. `memory`: bytes, of its whole process tree."""
+
+    progress: float | None = None
+    note: str | None = None
+    memory: int | None = None
+    pid: int | None = None
+
+
+Tell = Callable[[Fact], None]
+
+
+class Engine(Protocol):
+    """A place where stages run. It tells what happens through the `Tell` it was made with."""
+
+    async def open(self) -> None:
+        """Get ready."""
+
+    def launch(self, order: Order) -> None:
+        """Start an attempt, once: an attempt that was started before is found again instead."""
+
+    def adopt(self, order: Order) -> None:
+        """Find an attempt of an earlier daemon again: watch it, tell how it ended, or launch what never began."""
+
+    def stop(self, attempt: int) -> None:
+        """End all processes of an attempt, politely at first."""
+
+    def look(self, folder: str, *, memory: bool = True) -> Look:
+        """How a running attempt is doing."""
+
+    async def close(self) -> None:
+        """Let go. What runs goes on."""

@@ -1,0 +1,274 @@
+"""The engine of this machine: shims, forked by a warm parent, watched through pidfds and found again by their locks."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+from labsched.core.explain import duration
+from labsched.core.model import Began, Ended
+from labsched.core.states import Outcome
+from labsched.engines import rundir
+from labsched.engines.base import Look, Order, Tell
+
+log = logging.getLogger(__name__)
+# Neither site nor the user's environment: the parent of all shims starts fast and stays small.
+_SERVE = "import sys; sys.path.insert(0, sys.argv[1]); from labsched.engines.shim import serve; serve(int(sys.argv[2]))"
+_ROOT = str(Path(__file__).parent.parent.parent)
+MAX_MESSAGE = 8_192
+MAX_LAUNCHES = 3
+
+
+class Local:
+    """See `base.Engine`. `grace` is the time in seconds between TERM and KILL."""
+
+    def __init__(self, tell: Tell, *, boot_id: str, grace: float = 10.0) -> None:
+        self._tell = tell
+        self._boot_id = boot_id
+        self._grace = grace
+        self._orders: dict[int, Order] = {}  # attempts that have not ended, as far as we know
+        self._shims: dict[int, int] = {}  # their shims' pidfds
+        self._stopping: set[int] = set()
+        self._launches: dict[int, int] = {}  # how often each was asked for
+        self._link: socket.socket | None = None
+        self._parent: asyncio.subprocess.Process | None = None
+        self._respawn: asyncio.Task[None] | None = None
+        self._closed = False
+
+    async def open(self) -> None:
+        """Start the shims' parent."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        with theirs:
+            self._parent = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-I", "-S", "-c", _SERVE, _ROOT, str(theirs.fileno())),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,  # an interrupt at the daemon's terminal is the daemon's alone
+            )
+        self._link = ours
+        asyncio.get_running_loop().add_reader(ours, self._hear)
+        self._respawn = asyncio.create_task(self._again(self._parent))
+
+    async def close(self) -> None:
+        """Let the parent of the shims go; the shims stay."""
+        self._closed = True
+        self._unlink()
+        for attempt in list(self._shims):
+            self._forget(attempt)
+        if self._parent is not None:
+            await self._parent.wait()
+        if self._respawn is not None:
+            await self._respawn
+
+    def launch(self, order: Order) -> None:
+        """See `base.Engine`."""
+        self._orders[order.attempt] = order
+        self._launches[order.attempt] = self._launches.get(order.attempt, 0) + 1
+        folder = Path(order.folder)
+        try:
+            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            rundir.write(order.folder, rundir.SPEC, self._spec(order))
+        except OSError as error:
+            self._end(order, f"its folder {folder} could not be written: {error.strerror}; make room, then retry")
+            return
+        self._ask(order)
+
+    def adopt(self, order: Order) -> None:
+        """See `base.Engine`."""
+        self._orders[order.attempt] = order
+        self._find(order)
+
+    def stop(self, attempt: int) -> None:
+        """See `base.Engine`."""
+        self._stopping.add(attempt)
+        shim = self._shims.get(attempt)
+        if shim is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(shim, signal.SIGTERM)
+
+    def look(self, folder: str, *, memory: bool = True) -> Look:
+        """See `base.Engine`."""
+        fraction, note = rundir.progress(folder)
+        started = rundir.read(folder, rundir.STARTED)
+        pid = started["pid"] if started else None
+        return Look(fraction, note, _tree_memory(pid) if memory and pid and rundir.holder(folder) else None, pid)
+
+    def _ask(self, order: Order) -> None:
+        message = f"{order.attempt} {order.folder}".encode()
+        if len(message) > MAX_MESSAGE:
+            self._end(order, "the path of the state folder is too long")
+            return
+        try:
+            assert self._link is not None
+            self._link.send(message)
+        except BlockingIOError:  # hundreds are on their way: after them
+            asyncio.get_running_loop().call_later(0.01, self._ask, order)
+        except OSError:
+            log.warning("the shims' parent is gone; attempt %s waits for the next one", order.attempt)
+
+    def _hear(self) -> None:
+        assert self._link is not None
+        try:
+            data, ancillary, _, _ = self._link.recvmsg(MAX_MESSAGE, socket.CMSG_SPACE(4))
+        except OSError:
+            data, ancillary = b"", []
+        if not data:
+            self._unlink()
+            return
+        pidfds = [int.from_bytes(rights, sys.byteorder) for _, _, rights in ancillary]
+        word, number, *rest = data.decode().split(" ", 3)
+        order = self._orders.get(int(number))
+        if order is None:
+            for pidfd in pidfds:
+                os.close(pidfd)
+        elif word == "forked":
+            self._watch(order, pidfds[0])
+        elif word == "began":
+            self._tell(Began(order.attempt, float(rest[0])))
+        elif word == "failed":
+            self._end(order, f"no process could be started: {' '.join(rest)}")
+
+    def _watch(self, order: Order, pidfd: int) -> None:
+        os.set_blocking(pidfd, False)
+        self._drop_shim(order.attempt)
+        self._shims[order.attempt] = pidfd
+        asyncio.get_running_loop().add_reader(pidfd, self._gone, order)
+        if order.attempt in self._stopping:
+            self.stop(order.attempt)
+
+    def _gone(self, order: Order) -> None:
+        self._drop_shim(order.attempt)
+        self._find(order)
+
+    def _find(self, order: Order) -> None:
+        """Look at an attempt's folder and do what it asks for: watch, tell the end, or start what never began."""
+        pid = rundir.holder(order.folder)
+        if pid:
+            try:
+                pidfd = os.pidfd_open(pid)
+            except ProcessLookupError:
+                return self._find(order)  # it ended just now
+            if rundir.holder(order.folder) != pid:  # so the pidfd may be a stranger's
+                os.close(pidfd)
+                return self._find(order)
+            started = rundir.read(order.folder, rundir.STARTED)
+            if started is not None:
+                self._tell(Began(order.attempt, started["started"]))
+            return self._watch(order, pidfd)
+        ended = rundir.read(order.folder, rundir.EXIT)
+        if ended is not None:
+            self._forget(order.attempt)
+            return self._tell(_fact(order, ended))
+        if order.boot_id != self._boot_id:
+            return self._end(order, "the machine was rebooted while it ran", Outcome.LOST)
+        if rundir.has_begun(order.folder):
+            return self._end(order, "its shim was killed, so nobody knows how it ended", Outcome.LOST)
+        if order.attempt in self._stopping:
+            return self._end(order, None, Outcome.CANCELLED)
+        if self._launches.get(order.attempt, 0) >= MAX_LAUNCHES:
+            return self._end(order, f"its shim could not start in {order.folder}: is the disk full?")
+        return self.launch(order)
+
+    def _end(self, order: Order, reason: str | None, outcome: Outcome = Outcome.FAILED) -> None:
+        self._forget(order.attempt)
+        started = rundir.read(order.folder, rundir.STARTED)
+        began = started["started"] if started else None
+        self._tell(Ended(order.attempt, time.time(), outcome, reason, began=began))
+
+    def _forget(self, attempt: int) -> None:
+        self._orders.pop(attempt, None)
+        self._launches.pop(attempt, None)
+        self._stopping.discard(attempt)
+        self._drop_shim(attempt)
+
+    def _drop_shim(self, attempt: int) -> None:
+        pidfd = self._shims.pop(attempt, None)
+        if pidfd is not None:
+            asyncio.get_running_loop().remove_reader(pidfd)
+            os.close(pidfd)
+
+    def _unlink(self) -> None:
+        if self._link is not None:
+            asyncio.get_running_loop().remove_reader(self._link)
+            self._link.close()
+            self._link = None
+
+    async def _again(self, parent: asyncio.subprocess.Process) -> None:
+        """Replace the shims' parent should it die, and ask the new one for what the old one did not do."""
+        code = await parent.wait()
+        if self._closed:
+            return
+        log.error("the shims' parent ended with %s: starting another", code)
+        self._unlink()
+        await self.open()
+        for attempt, order in list(self._orders.items()):
+            if attempt not in self._shims:
+                self._find(order)
+
+    def _spec(self, order: Order) -> dict[str, object]:
+        return {
+            "argv": list(order.argv),
+            "cwd": order.cwd,
+            "env": {**order.env, "LABSCHED_PROGRESS": f"{order.folder}/{rundir.PROGRESS}"},
+            "outputs": list(order.outputs),
+            "time_limit": order.time_limit,
+            "stop_grace": self._grace,
+            "umask": 0o022,
+        }
+
+
+def _fact(order: Order, ended: dict[str, object]) -> Ended:
+    """What a shim wrote last, as a fact."""
+    outcome, reason = _judge(order, ended)
+    return Ended(
+        attempt=order.attempt,
+        at=float(ended["ended"]),  # type: ignore[arg-type]
+        outcome=outcome,
+        reason=reason,
+        note=rundir.progress(order.folder)[1],
+        began=ended.get("started"),  # type: ignore[arg-type]
+        exit_code=ended.get("exit_code"),  # type: ignore[arg-type]
+        signal=ended.get("signal"),  # type: ignore[arg-type]
+        peak_memory=ended.get("peak_memory"),  # type: ignore[arg-type]
+        cpu_time=ended.get("cpu_time"),  # type: ignore[arg-type]
+    )
+
+
+def _judge(order: Order, ended: dict[str, object]) -> tuple[Outcome, str | None]:
+    if ended.get("error"):
+        return Outcome.FAILED, str(ended["error"])
+    if ended.get("timed_out"):
+        return Outcome.TIMED_OUT, f"it took longer than its limit of {duration(order.time_limit or 0)}"
+    if ended.get("stopped"):
+        return Outcome.CANCELLED, None
+    if ended.get("signal"):
+        return Outcome.FAILED, f"killed by {ended['signal']}"
+    if ended.get("exit_code") == 0:
+        missing = ended.get("missing")
+        if isinstance(missing, list) and missing:
+            return Outcome.FAILED, f"it exited with 0, but did not make {', '.join(map(str, missing))}"
+        return Outcome.SUCCEEDED, None
+    last = rundir.last_line(order.folder)
+    if last and last.lower().startswith("error: "):
+        return Outcome.FAILED, last[7:]
+    return Outcome.FAILED, f"exit {ended.get('exit_code')}" + (f": {last}" if last else "")
+
+
+def _tree_memory(pid: int) -> int | None:
+    import psutil
+
+    total = 0
+    try:
+        command = psutil.Process(pid)
+        for process in (command, *command.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                total += process.memory_info().rss
+    except psutil.Error:
+        return None
+    return total

@@ -1,0 +1,104 @@
+"""An attempt's folder: the files in which shim and daemon meet, whoever of them dies in between.
+
+====================  ===============================================================================================
+``spec.json``         what to run; written by the daemon before the launch
+``lock``              held (fcntl) by the shim for as long as it lives
+``begun``             made once, exclusively, before the command is started: no attempt ever starts twice
+``started.json``      the command's pid and time of start
+``log``               what the command writes, from both its streams, as it writes it
+``progress``          ``FRACTION MESSAGE``, written by the command where it cares to
+``exit.json``         how it ended; written last, whole or not at all
+====================  ===============================================================================================
+
+Standard library only, and little of it: the shim imports this.
+"""
+
+import fcntl
+import json
+import os
+import re
+import struct
+from typing import Any
+
+SPEC, LOCK, BEGUN, STARTED, LOG, PROGRESS, EXIT = (
+    "spec.json",
+    "lock",
+    "begun",
+    "started.json",
+    "log",
+    "progress",
+    "exit.json",
+)
+_FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, len, pid
+_ESCAPE = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
+TAIL = 8_192
+
+
+def write(folder: str, name: str, value: object) -> None:
+    """Write a value as JSON, whole or not at all: under a name of its own first, then renamed."""
+    path = os.path.join(folder, name)
+    temporary = f"{path}.{os.getpid()}"
+    with open(temporary, "w") as file:
+        json.dump(value, file)
+    os.replace(temporary, path)
+
+
+def read(folder: str, name: str) -> dict[str, Any] | None:
+    """The value that `write` wrote; None where there is none, or none that is whole (a power cut)."""
+    try:
+        with open(os.path.join(folder, name)) as file:
+            value = json.load(file)
+    except (FileNotFoundError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def holder(folder: str) -> int:
+    """The pid of the shim that holds the folder's lock; 0 where none does."""
+    try:
+        fd = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    try:
+        question = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        kind, _, _, _, pid = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, question))
+    finally:
+        os.close(fd)
+    return 0 if kind == fcntl.F_UNLCK else int(pid)
+
+
+def has_begun(folder: str) -> bool:
+    """Whether a shim has got as far as to start the command."""
+    return os.path.exists(os.path.join(folder, BEGUN))
+
+
+def progress(folder: str) -> tuple[float | None, str | None]:
+    """What the command last said of itself: a fraction from 0 to 1, and a message; None for what it did not say.
+
+    The fraction may be written ``0.4`` or ``40%``.
+    """
+    try:
+        with open(os.path.join(folder, PROGRESS), errors="replace") as file:
+            word, _, message = file.read(1_000).partition("\n")[0].partition(" ")
+    except OSError:
+        return None, None
+    try:
+        fraction = float(word[:-1]) / 100 if word.endswith("%") else float(word)
+    except ValueError:
+        return None, f"{word} {message}".strip() or None
+    return (min(max(fraction, 0.0), 1.0) if fraction == fraction else None), message.strip() or None
+
+
+def last_line(folder: str) -> str | None:
+    """The last line of the log that says something, for people; None where there is none."""
+    try:
+        with open(os.path.join(folder, LOG), "rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - TAIL, 0))
+            tail = file.read()
+    except OSError:
+        return None
+    for line in reversed(re.split(rb"[\r\n]+", _ESCAPE.sub(b"", tail))):
+        text = line.decode(errors="replace").strip()
+        if text:
+            return text if len(text) <= 300 else text[:299] + "…"
+    return None

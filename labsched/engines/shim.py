@@ -1,0 +1,239 @@
+"""What stands by a running stage: one small process that outlives the daemon, and its warm parent that forks it.
+
+`serve` is the parent: it is asked to launch an attempt's folder and forks a shim, which costs a millisecond where an
+interpreter's start costs twenty. The shim holds the folder's lock for life, starts the command in a session of its
+own, writes its output to the log, enforces the time limit, ends the whole process tree when it is told to (SIGTERM),
+and writes `exit.json`. As a "child subreaper" (prctl) it inherits every process of the tree whose parent died, also
+those that left the session, so none can get away.
+
+Standard library only, and little of it: each shim carries what is imported here.
+"""
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import gc
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from typing import Any, NoReturn
+
+from labsched.engines import rundir
+
+PR_SET_CHILD_SUBREAPER = 36
+WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+TERMINATE = WATCHED - {signal.SIGCHLD}
+KILL_AGAIN_S = 0.1
+
+
+def serve(control: int) -> None:
+    """Fork a shim for every message ``ATTEMPT FOLDER`` on the socket `control`, until its other end is closed.
+
+    Answers ``forked ATTEMPT PID`` with a pidfd of the shim; the shim itself sends ``began ATTEMPT TIME PID``.
+    """
+    link = socket.socket(fileno=control)
+    link.set_inheritable(False)
+    libc = ctypes.CDLL(None, use_errno=True)
+    signal.signal(signal.SIGCHLD, _reap)
+    gc.collect()
+    gc.freeze()  # what is here now stays shared with the shims
+    while message := link.recv(8_192):
+        attempt, _, folder = message.decode().partition(" ")
+        # Neither reaped before its pidfd is open, nor ended by a signal that it does not handle yet.
+        signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+        try:
+            pid = os.fork()
+        except OSError as error:
+            link.send(f"failed {attempt} {error.strerror}".encode())
+        else:
+            if pid == 0:
+                _shim(link, libc, attempt, folder)
+            pidfd = os.pidfd_open(pid)
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, pidfd.to_bytes(4, sys.byteorder))]
+            with contextlib.suppress(OSError):  # a daemon that died finds the shim by its lock
+                link.sendmsg([f"forked {attempt} {pid}".encode()], rights)
+            os.close(pidfd)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
+
+
+def _reap(_signal: int, _frame: object) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _shim(link: socket.socket, libc: ctypes.CDLL, attempt: str, folder: str) -> NoReturn:
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.setsid()
+        null = os.open(os.devnull, os.O_RDWR)
+        for fd in (0, 1, 2):
+            os.dup2(null, fd)
+        libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        _run(link, attempt, folder)
+    finally:
+        os._exit(0)
+
+
+def _run(link: socket.socket, attempt: str, folder: str) -> None:
+    lock = os.open(os.path.join(folder, rundir.LOCK), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(os.open(os.path.join(folder, rundir.BEGUN), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError:
+        return  # another shim has this attempt, or had it
+    spec = rundir.read(folder, rundir.SPEC)
+    started = time.time()
+    if spec is None:
+        rundir.write(folder, rundir.EXIT, {"error": "its folder was damaged", "started": started, "ended": started})
+        return
+    try:
+        pid = _start(spec, os.path.join(folder, rundir.LOG))
+    except OSError as error:
+        rundir.write(folder, rundir.EXIT, {"error": _why(error, spec), "started": started, "ended": time.time()})
+        return
+    rundir.write(folder, rundir.STARTED, {"pid": pid, "started": started})
+    with contextlib.suppress(OSError):
+        link.send(f"began {attempt} {started!r} {pid}".encode())
+    link.close()
+    tree = Tree(pid, spec["stop_grace"])
+    tree.watch(spec["time_limit"])
+    ended: dict[str, Any] = {"started": started, "ended": time.time(), **tree.result()}
+    if ended["exit_code"] == 0:
+        paths = [os.path.join(spec["cwd"], path) for path in spec["outputs"]]
+        ended["missing"] = [path for path in paths if not os.path.exists(path)]
+    rundir.write(folder, rundir.EXIT, ended)
+
+
+class Tree:
+    """A command and all its descendants, watched by the process that starts them."""
+
+    def __init__(self, pid: int, grace: float) -> None:
+        self.pid = pid
+        self.grace = grace
+        self.status: int | None = None
+        self.stopped = False
+        self.timed_out = False
+        self.empty = False
+
+    def watch(self, limit: float | None) -> None:
+        """Return when nothing of the tree is left; end it where it is told to, or takes longer than `limit` seconds.
+
+        What a command leaves behind when it ends is ended too: its slots are about to be given to somebody else.
+        """
+        deadline = None if limit is None else time.monotonic() + limit
+        while self.status is None and not self.stopped and not self.timed_out:
+            self._wait(deadline)
+            if self.status is None and deadline is not None and time.monotonic() >= deadline:
+                self.timed_out = True
+        if not self.empty:
+            self._signal(signal.SIGTERM)
+            deadline = time.monotonic() + self.grace
+            while not self.empty and time.monotonic() < deadline:
+                self._wait(deadline)
+        while not self.empty:
+            self._signal(signal.SIGKILL)
+            self._wait(time.monotonic() + KILL_AGAIN_S)
+
+    def result(self) -> dict[str, Any]:
+        """How it ended, and what all of it used: exit code or signal, memory in bytes, processor time in seconds."""
+        status = 0 if self.status is None else self.status
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return {
+            "exit_code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
+            "signal": signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else None,
+            "stopped": self.stopped,
+            "timed_out": self.timed_out,
+            "peak_memory": used.ru_maxrss * 1024,
+            "cpu_time": used.ru_utime + used.ru_stime,
+        }
+
+    def _wait(self, deadline: float | None) -> None:
+        if deadline is None:
+            came: int | None = signal.sigwait(WATCHED)
+        else:
+            info = signal.sigtimedwait(WATCHED, max(deadline - time.monotonic(), 0))
+            came = info and info.si_signo
+        if came in TERMINATE and self.status is None:
+            self.stopped = True
+        try:
+            while True:
+                pid, status, _ = os.wait4(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                if pid == self.pid:
+                    self.status = status
+        except ChildProcessError:
+            self.empty = True
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in descendants(os.getpid()):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
+                os.kill(pid, signal.SIGCONT)  # a stopped process could not obey
+
+
+def descendants(root: int) -> list[int]:
+    """The pids of all processes below `root`, parents first."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            with contextlib.suppress(OSError, IndexError, ValueError), open(f"/proc/{name}/stat", "rb") as file:
+                parent = int(file.read().rpartition(b")")[2].split()[1])
+                children.setdefault(parent, []).append(int(name))
+    found = list(children.get(root, ()))
+    for pid in found:
+        found += children.get(pid, ())
+    return found
+
+
+def _start(spec: dict[str, Any], log: str) -> int:
+    """Start the command; raises the OSError that starting it raised."""
+    log_fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o640)
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()
+            os.dup2(log_fd, 1)
+            os.dup2(log_fd, 2)
+            for name in ("SIGPIPE", "SIGXFSZ"):  # Python ignores these, and what is ignored stays so across exec
+                signal.signal(getattr(signal, name), signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            os.chdir(spec["cwd"])
+            os.umask(spec["umask"])
+            os.execvpe(spec["argv"][0], spec["argv"], spec["env"])
+        except BaseException as error:
+            number = error.errno if isinstance(error, OSError) else errno.EINVAL
+            os.write(writer, json.dumps([number, str(error)]).encode())
+        finally:
+            os._exit(127)
+    os.close(writer)
+    os.close(log_fd)
+    with open(reader, "rb") as pipe:
+        failure = pipe.read()
+    if failure:
+        os.waitpid(pid, 0)
+        number, words = json.loads(failure)
+        raise OSError(number, words)
+    return pid
+
+
+def _why(error: OSError, spec: dict[str, Any]) -> str:
+    command, cwd = spec["argv"][0], spec["cwd"]
+    if error.errno == errno.ENOSPC:
+        return "the disk of the state folder is full: make room, then retry"
+    if not os.path.isdir(cwd):
+        return f"its working folder {cwd} does not exist"
+    if error.errno == errno.ENOENT:
+        return f"there is no command {command} (looked in {spec['env'].get('PATH') or 'no PATH'})"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"the command {command} may not be run from {cwd}: {os.strerror(error.errno)}"
+    if error.errno == errno.E2BIG:
+        return "its arguments and environment are too long for the kernel"
+    return f"the command {command} could not be started: {os.strerror(error.errno or 0)}"
