@@ -12,19 +12,21 @@ BLOCK = 65_536
 def tail_start(path: Path, lines: int) -> int:
     """Where the last `lines` lines of a file begin, in bytes, without reading what comes before them."""
     with path.open("rb") as file:
-        position = end = file.seek(0, 2)
-        missing = lines + 1  # the newline at the end closes a line, it does not begin one
-        while position > 0 and missing > 0:
+        position = file.seek(0, 2)
+        if lines <= 0 or position == 0:
+            return position
+        file.seek(position - 1)
+        missing = lines + (file.read(1) == b"\n")  # a newline at the end closes a line, it does not begin one
+        while position > 0:
             step = min(BLOCK, position)
             position -= step
             file.seek(position)
             block = file.read(step)
             at = len(block)
-            while missing and (at := block.rfind(b"\n", 0, at)) >= 0:
-                if position + at + 1 < end or missing == lines + 1:
-                    missing -= 1
-                    if missing == 0:
-                        return position + at + 1
+            while (at := block.rfind(b"\n", 0, at)) >= 0:
+                missing -= 1
+                if missing == 0:
+                    return position + at + 1
         return 0
 
 

@@ -113,7 +113,7 @@ def job(scene: Scene, row: Row, look: Looker, log: Callable[[str], str], env: di
 def pools(connection: sa.Connection, snapshot: Snapshot) -> tuple[wire.Pool, ...]:
     """The pools, what is used of each and how many stages stand in line for it."""
     waiting = lines.waiting_by_pool(connection)
-    used = {name: 0 for name in snapshot.pools}
+    used = dict.fromkeys(snapshot.pools, 0)
     for holding in snapshot.holdings:
         for name, n in holding.needs.items():
             used[name] = used.get(name, 0) + n

@@ -1,6 +1,7 @@
 """Bring a database to this version's schema: a backup first, then Alembic."""
 
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -52,3 +53,19 @@ def _backup(path: Path, revision: str) -> str:
     with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(target)) as copy:
         source.backup(copy)
     return str(target)
+
+
+def main(path: Path) -> int:
+    """`upgrade` as a process: says on stderr what was done, or what is wrong; exit code 0 or 1."""
+    try:
+        saved = upgrade(path)
+    except Refused as error:
+        print(error, file=sys.stderr)
+        return 1
+    if saved:
+        print(f"the queue was brought up to date; as it was before, it is kept as {saved}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,55 @@
+# labsched. `make help` lists what can be made.
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+KLUSTA := $(VENV)/.klusta
+INSTALLED := $(VENV)/.installed
+TOOLS := $(VENV)/.tools
+DEMO := .demo
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format clean
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) $(KLUSTA) ## labsched and klusta, in .venv
+
+demo: install ## de-noise and sort a synthetic block with a daemon of its own, and compare with what is known
+	@$(VENV)/bin/python examples/demo.py $(DEMO)
+
+test: install $(TOOLS) ## all tests, those with the real klusta and the real daemon included
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+lint: $(TOOLS) ## ruff, mypy (strict on core, wire and store) and the import directions
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --config setup.cfg
+
+format: $(TOOLS) ## put the code in shape
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+clean: ## remove the virtual environment, the demo and whatever was built
+	rm -rf $(VENV) $(DEMO) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(INSTALLED): setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(PIP) install "setuptools<81" wheel numpy
+	$(PIP) install --editable . --config-settings editable_mode=compat
+	@touch $@
+
+# klustakwik2 is source only and imports numpy and Cython while it builds, without saying so; it builds twice as fast
+# with two compilers at a time and without debugging symbols.
+$(KLUSTA): $(INSTALLED)
+	$(PIP) install cython
+	@printf '[build_ext]\nparallel = 2\n' > $(VENV)/build.cfg
+	DIST_EXTRA_CONFIG=$(CURDIR)/$(VENV)/build.cfg CFLAGS=-g0 $(PIP) install --no-build-isolation klustakwik2==0.2.6 klusta==3.0.16
+	@touch $@
+
+$(TOOLS): $(INSTALLED)
+	$(PIP) install --editable '.[test,lint]' --config-settings editable_mode=compat
+	@touch $@

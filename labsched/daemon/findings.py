@@ -1,0 +1,44 @@
+"""What the daemon finds when it examines itself, for `labsched doctor`."""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+
+from labsched.core.model import Pool
+from labsched.daemon.views import size
+from labsched.wire.messages import Finding
+
+LITTLE = 1_000_000_000  # bytes free under which the queue is in danger
+
+
+def findings(state: Path, pools: Mapping[str, Pool], trouble: str | None) -> Iterator[Finding]:
+    """One finding after the other: the queue, its disk, the pools."""
+    if trouble:
+        yield Finding(level="problem", what=f"nothing starts: {trouble}", mend="mend that; it goes on by itself")
+    with closing(sqlite3.connect(f"file:{state / 'queue.db'}?mode=ro", uri=True)) as connection:
+        verdict = connection.execute("PRAGMA quick_check").fetchone()[0]
+    if verdict == "ok":
+        yield Finding(level="ok", what=f"the queue {state / 'queue.db'} is whole")
+    else:
+        yield Finding(
+            level="problem", what=f"the queue is damaged: {verdict}", mend="stop the daemon, restore a backup"
+        )
+    free = shutil.disk_usage(state).free
+    if free < LITTLE:
+        yield Finding(
+            level="problem", what=f"{size(free)} are left for {state}", mend="make room: logs and queue live there"
+        )
+    else:
+        yield Finding(level="ok", what=f"{size(free)} are free for {state}")
+    words = ", ".join(f"{pool.name} {pool.slots}" + (" (paused)" if pool.paused else "") for pool in pools.values())
+    yield Finding(level="ok", what=f"pools: {words}")
+    processors = len(os.sched_getaffinity(0))
+    if "CPU" in pools and pools["CPU"].slots > processors:
+        yield Finding(
+            level="note",
+            what=f"CPU has {pools['CPU'].slots} slots, and the machine {processors} processors",
+            mend=f"labsched pool set CPU {processors}, unless that is meant",
+        )

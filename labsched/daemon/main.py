@@ -1,0 +1,166 @@
+"""Putting the daemon together: one per state folder, on one socket, until it is told to stop."""
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aiohttp import web
+
+from labsched import __version__
+from labsched.config import Config, load
+from labsched.daemon.api import Api
+from labsched.daemon.bus import Bus
+from labsched.daemon.clock import Clock
+from labsched.daemon.loop import Loop
+from labsched.daemon.peers import group_id
+from labsched.engines import gpu
+from labsched.engines.local import Local
+from labsched.errors import BadRequest, Refused
+from labsched.paths import MAX_SOCKET_PATH
+from labsched.store import verbs
+from labsched.store.engine import Store
+
+log = logging.getLogger("labsched")
+GOODBYE_S = 1.0  # for answers that are under way when the daemon stops
+
+
+def run(state: Path, socket_path: Path, config_file: Path | None) -> int:
+    """Serve until TERM or INT; stages go on without us. Returns the exit code, raises LabschedError at the start."""
+    config = load(config_file)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    try:
+        state.mkdir(mode=0o750, parents=True, exist_ok=True)
+        (state / "attempts").mkdir(mode=0o750, exist_ok=True)
+    except OSError as error:
+        raise Refused(f"cannot write the state folder {state}: {error.strerror}; name another with --state") from None
+    with _alone(state), _listening(socket_path, config) as listener:
+        _upgrade(state / "queue.db")
+        asyncio.run(_serve(state, listener, config, config_file))
+    return 0
+
+
+async def _serve(state: Path, listener: socket.socket, config: Config, config_file: Path | None) -> None:
+    clock = Clock()
+    store = Store(state / "queue.db")
+    loop = Loop(store, Bus(), clock, state / "attempts")
+    engine = Local(loop.tell, boot_id=clock.boot_id(), grace=config.daemon.stop_grace)
+    loop.engine = engine
+    runner = web.AppRunner(Api(loop, config, config_file, state).application(), access_log=None, handle_signals=False)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        await store.write(verbs.declare_pools, default_pools() | config.pools)
+        await engine.open()
+        await loop.adopt()
+        turns = asyncio.create_task(loop.run())
+        await runner.setup()
+        await web.SockSite(runner, listener, shutdown_timeout=GOODBYE_S).start()
+        log.info("labsched %s, process %s: state in %s, on %s", __version__, os.getpid(), state, listener.getsockname())
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({turns, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if turns.done():
+            turns.result()  # it never ends by itself: say what went wrong
+        log.info("stopping; what runs goes on, and is found again at the next start")
+        loop.draining = True
+        loop.bus.changed()
+        await runner.cleanup()
+        turns.cancel()
+        await asyncio.gather(turns, return_exceptions=True)
+        await loop.turn()  # what was heard last is recorded, and nothing more is started
+    finally:
+        await engine.close()
+        store.close()
+
+
+def default_pools() -> dict[str, int]:
+    """RAM for de-noising, CPU for as many stages as there are processors, GPU for as many as there are GPUs."""
+    return {"RAM": 2, "CPU": len(os.sched_getaffinity(0)), "GPU": gpu.count()}
+
+
+def _upgrade(path: Path) -> None:
+    """Bring the database up to date, in a process of its own: Alembic need not stay in the daemon's memory."""
+    words = [sys.executable, "-m", "labsched.store.upgrade", str(path)]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    said = done.stderr.decode(errors="replace").strip()
+    if done.returncode:
+        raise Refused(said or f"the queue {path} could not be brought up to date")
+    if said:
+        log.info("%s", said)
+
+
+@contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """Hold the state folder; raises Refused where another daemon does."""
+    with (state / "daemon.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise Refused(
+                f"another daemon (process {lock.read().strip() or '?'}) has the state folder {state}: "
+                "stop it first, or name another folder with --state"
+            ) from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+@contextmanager
+def _listening(path: Path, config: Config) -> Iterator[socket.socket]:
+    """A socket at `path` with the owner and the mode of the configuration; it is gone when the daemon is."""
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
+        raise BadRequest(f"the socket's path {path} is longer than {MAX_SOCKET_PATH} bytes: name another with --socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        try:
+            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            _clear(path)
+            mask = os.umask(0o177)
+            try:
+                listener.bind(str(path))
+            finally:
+                os.umask(mask)
+            if config.daemon.socket_group is not None:
+                os.chown(path, -1, group_id(config.daemon.socket_group))
+            path.chmod(int(config.daemon.socket_mode, 8))
+        except OSError as error:
+            raise Refused(f"cannot listen on {path}: {error.strerror}; name another socket with --socket") from None
+        except KeyError:
+            raise BadRequest(f"[daemon] socket_group: there is no group {config.daemon.socket_group}") from None
+        except ValueError:
+            raise BadRequest(
+                f"[daemon] socket_mode: {config.daemon.socket_mode!r} is not a mode such as 0660"
+            ) from None
+        ours = path.stat().st_ino
+        listener.listen(1024)
+        try:
+            yield listener
+        finally:
+            if path.exists() and path.stat().st_ino == ours:
+                path.unlink(missing_ok=True)
+
+
+def _clear(path: Path) -> None:
+    """Remove the socket of a daemon that is gone; raises Refused where one answers, or it is no socket."""
+    if not path.exists():
+        return
+    if not path.is_socket():
+        raise Refused(f"{path} is there and is no socket: name another with --socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+    raise Refused(f"another daemon answers on {path}: stop it first, or name another socket with --socket")
