@@ -328,7 +328,7 @@ class Api:
             raise NotFound(f"job {job.id} has no stage {name!r}; it has {', '.join(s.name for s in stages)}")
         ran = [s for s in stages if records.attempts.get(s.id) and name in (None, s.name)]
         telling = [s for s in ran if s.state in OPEN or s.outcome not in (None, Outcome.SUCCEEDED)]
-        chosen = (telling or ran[-1:] or [None])[0]
+        chosen = next(iter(telling or ran[-1:]), None)
         attempts = records.attempts[chosen.id] if chosen is not None else []
         if number is not None:
             attempts = [a for a in attempts if a.number == number]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import UNSET
 
 from labsched.core import explain, states
 from labsched.core.model import Snapshot, Waiting
@@ -166,7 +167,7 @@ def _stage(
         argv=tuple(stage.argv),
         cwd=stage.cwd,
         env=tuple(sorted(env)),
-        env_values=env if values else wire.UNSET,
+        env_values=env if values else UNSET,
         outputs=tuple(stage.outputs),
         time_limit=stage.time_limit,
         attempts=tuple(

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -107,12 +108,12 @@ def _open73(
     for label in kept:
         wave = export.waves[label]
         group = file[wave.struct.variable]
-        found = (times.Run(0, wave.count, wave.start_s),)
+        found: tuple[times.Run, ...] = (times.Run(0, wave.count, wave.start_s),)
         stamps = wave.struct.arrays.get("times")
         if stamps is not None and stamps.count and stamps.kind == "double":
             _same_length(export, wave, stamps.count)
             column = _guarded(export.path, matlab.column(matlab.buffered(group, "times")))
-            found = _runs(export, wave, lambda dt, c=column, n=wave.count: times.runs(c, n, dt), rate)
+            found = _runs(export, wave, partial(times.runs, column, wave.count), rate)
         values = matlab.buffered(group, "values")
         fetch = _guarded(export.path, matlab.column(values))
         if spool is not None and wave.array.packed:
@@ -166,8 +167,7 @@ def _open5(
             begin = spool.tell()
             parts = _unpack(export.path, variable, ("values", "times") if timed else ("values",), spool)
             if stamps is not None and timed:
-                stamps_dtype = stamps.stored
-                found = list(_runs(export, wave, lambda dt, p=parts, t=stamps_dtype: _stream(p, t, dt), rate))
+                found = list(_runs(export, wave, partial(_stream, parts, stamps.stored), rate))
             else:
                 for _ in parts:
                     pass
@@ -177,7 +177,7 @@ def _open5(
             fetch = _positioned(export.path, fd, variable.offset + values.position, values.stored)
             if stamps is not None and timed:
                 column = _positioned(export.path, fd, variable.offset + stamps.position, stamps.stored)
-                found = list(_runs(export, wave, lambda dt, c=column, n=wave.count: times.runs(c, n, dt), rate))
+                found = list(_runs(export, wave, partial(times.runs, column, wave.count), rate))
         tracks[wave.label] = Track(wave, fetch, tuple(found))
     return tracks
 

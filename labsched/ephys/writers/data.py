@@ -22,7 +22,7 @@ class Sink:
 
     def put(self, sample: int, values: NDArray[np.int16]) -> None:
         """Write values (n, width), C order, from sample index `sample` on; from any thread. Raises OSError."""
-        data = memoryview(np.ascontiguousarray(values)).cast("B")
+        data = np.ascontiguousarray(values).data.cast("B")
         at = self.begin + sample * self.width * 2
         while data:
             done = os.pwrite(self.fd, data, at)
