@@ -45,7 +45,9 @@ class Client:
     def _exchange(
         self, method: str, what: str, query: Mapping[str, object], body: bytes | None, timeout: float | None
     ) -> Iterator[bytes]:
-        given = {key: 1 if value is True else value for key, value in query.items() if value not in (None, False)}
+        # 0 is a value like any other, though it equals False
+        known = {key: value for key, value in query.items() if value is not None and value is not False}
+        given = {key: 1 if value is True else value for key, value in known.items()}
         target = f"{API}/{quote(what)}" + (f"?{urlencode(given)}" if given else "")
         head = f"{method} {target} HTTP/1.0\r\nHost: labsched\r\n"
         if body is not None:
