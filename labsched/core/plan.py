@@ -86,7 +86,7 @@ def plan(snapshot: Snapshot, now: float) -> Plan:
         blocked[key] = obstacle
         del lines[key]
         if obstacle.obstacle is Obstacle.FULL:
-            lacking = [pool for pool, n in stage.needs.items() if n > free[pool]]
+            lacking = [pool for pool, n in stage.needs.items() if n and n > free[pool]]
             _take(free, stage.needs)
             kept.update((pool, stage) for pool in lacking)
     return Plan(tuple(starts), blocked)
@@ -130,6 +130,8 @@ def _lines(waiting: Iterable[Waiting]) -> dict[LineKey, deque[Waiting]]:
 def _unable(snapshot: Snapshot, needs: Needs) -> Blocked | None:
     for name, n in sorted(needs.items()):
         pool = snapshot.pools.get(name)
+        if n == 0:
+            continue
         if pool is None:
             return Blocked(Obstacle.NO_POOL, name)
         if n > pool.slots:
@@ -142,7 +144,7 @@ def _unable(snapshot: Snapshot, needs: Needs) -> Blocked | None:
 def _lacking(
     snapshot: Snapshot, free: Mapping[str, int], needs: Needs, kept: Mapping[str, Waiting], now: float
 ) -> Blocked | None:
-    lacking = [pool for pool, n in sorted(needs.items()) if n > free[pool]]
+    lacking = [pool for pool, n in sorted(needs.items()) if n and n > free[pool]]
     if not lacking:
         return None
     for pool in lacking:
@@ -169,7 +171,7 @@ def _makes_room(snapshot: Snapshot, pool: str, lacking: int, now: float) -> Hold
 
 def _take(free: dict[str, int], needs: Needs) -> None:
     for pool, n in needs.items():
-        free[pool] -= n
+        free[pool] = free.get(pool, 0) - n
 
 
 def _share_of(snapshot: Snapshot, needs: Needs) -> float:
