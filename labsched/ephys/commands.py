@@ -33,7 +33,7 @@ def _parser(verb: str, says: str, example: str) -> argparse.ArgumentParser:
 
 
 def denoise(argv: Sequence[str]) -> int:
-    """Stage 1; prints what was found and done. Exit codes: 0, 2 for wrong usage, 143 when told to end."""
+    """Stage 1; prints what was found and done. Exit codes: 0, 2 for wrong usage, 143 or 130 when told to end."""
     parser = _parser(
         "denoise",
         "De-noise a block and write what klusta reads: NAME.raw.kwd (or .dat), .prb, .prm and .denoise.json.",
@@ -54,11 +54,12 @@ def denoise(argv: Sequence[str]) -> int:
     # Our own threads work on blocks; those of the linear algebra would only come on top. It reads this on import.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"
-    signal.signal(signal.SIGTERM, _end)
 
     from labsched.ephys.denoise import denoise as run
     from labsched.ephys.klusta.params import parse_settings
 
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
     run(
         given.source,
         given.target,
@@ -76,10 +77,16 @@ def denoise(argv: Sequence[str]) -> int:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    """SIGTERM as an exception, so that every partial file is removed on the way out."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    print("stopped: partial results removed", file=sys.stderr, flush=True)
-    raise SystemExit(128 + number)
+    """Remove every partial file and end at once.
+
+    No exception does that: raised while HDF5 or a weak reference calls back into Python, it is lost or turned into
+    another, and the run goes on. Nor is stderr's buffer touched, in whose middle the signal may have come.
+    """
+    from labsched.ephys.writers import target
+
+    target.abandon()
+    os.write(sys.stderr.fileno(), b"stopped: partial results removed\n")
+    os._exit(128 + number)
 
 
 def check(argv: Sequence[str]) -> int:

@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +90,17 @@ def separate(source: Path, files: tuple[Path, ...], target: Target) -> None:
                 raise EphysError(f"the result {final} would replace the source {each}: choose another target or name")
 
 
+#: The temporary files of the results that are being written, which `abandon` removes.
+_begun: set[Path] = set()
+
+
+def abandon() -> None:
+    """Remove what `written` has begun. Made to be called by a signal handler that ends the process after it."""
+    for path in _begun:
+        with suppress(OSError):
+            path.unlink()
+
+
 @contextmanager
 def written(target: Target) -> Iterator[None]:
     """Whole results or none: what is written under temporary names within is renamed at the end, the JSON last.
@@ -98,25 +109,28 @@ def written(target: Target) -> Iterator[None]:
     the partial files that dead runs left. On any exception the partial files go. OSError becomes an EphysError.
     """
     finals = (target.data, target.prb, target.prm, target.json)
+    partials = [target.partial(final) for final in finals]
     try:
         target.folder.mkdir(parents=True, exist_ok=True)
         target.json.unlink(missing_ok=True)
         _sweep(target)
         _sync(target.folder)
+        _begun.update(partials)
         try:
             yield
-            for final in finals:
-                with target.partial(final).open("rb") as file:
+            for partial in partials:
+                with partial.open("rb") as file:
                     os.fsync(file.fileno())
             for final in finals[:-1]:
                 target.partial(final).replace(final)
             _sync(target.folder)
             target.partial(target.json).replace(target.json)
             _sync(target.folder)
-        except BaseException:
-            for final in finals:
-                target.partial(final).unlink(missing_ok=True)
-            raise
+        finally:
+            # After a success there is none left under these names.
+            for partial in partials:
+                partial.unlink(missing_ok=True)
+            _begun.difference_update(partials)
     except FileExistsError as error:
         raise EphysError(f"{error.filename} is a file where the results' folder should be: move it away") from None
     except OSError as error:
