@@ -88,14 +88,14 @@ def check(block: Expanded) -> None:
         raise LabschedError(f"{block.job.name}: you may not read {error.filename or block.source}") from None
 
 
-def check_all(blocks: Sequence[Expanded]) -> None:
-    """`check` each; every trouble is named, and the first one's kind raised."""
+def check_all(blocks: Sequence[Expanded], origins: Sequence[str]) -> None:
+    """`check` each; every trouble is named, after where its block came from, and the first one's kind raised."""
     troubles: list[LabschedError] = []
-    for block in blocks:
+    for block, origin in zip(blocks, origins, strict=True):
         try:
             check(block)
         except LabschedError as error:
-            troubles.append(error)
+            troubles.append(type(error)(f"{origin}{error}"))
     if len(troubles) == 1:
         raise troubles[0]
     if troubles:

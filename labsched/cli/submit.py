@@ -12,7 +12,7 @@ from labsched.cli.context import client, json_option, quiet_option, socket_optio
 from labsched.cli.types import BLOCK, PRIORITY
 from labsched.errors import BadRequest, LabschedError
 from labsched.recipes import environ
-from labsched.recipes.block import BlockRequest, check_name, parse_omit, read_table
+from labsched.recipes.block import BlockRequest, Row, check_name, parse_omit, read_table
 from labsched.wire.messages import Daemon
 
 
@@ -53,17 +53,17 @@ def submit(
       labsched submit --from blocks.tsv
       labsched submit rat12/2024-03-11 --probe buzsaki32 --reference car
     """
-    rows = [(block, ()) for block in blocks] if file is None else _table(file, blocks)
+    rows = [Row(block, (), 0) for block in blocks] if file is None else _table(file, blocks)
     if not rows:
         raise click.UsageError("name a block, or a file with --from")
-    names = [check_name(block) for block, _ in rows]
+    names = [check_name(row.block) for row in rows]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise BadRequest(f"block {twice[0]} is named twice")
     looking.check_patterns(names, source, target)
     requests = [
         BlockRequest(
-            block=block,
-            omit=parse_omit((*omit, *more)),
+            block=row.block,
+            omit=parse_omit((*omit, *row.omit)),
             probe=looking.absolute_probe(probe),
             source=queueing.absolute(source),
             target=queueing.absolute(target),
@@ -72,19 +72,19 @@ def submit(
             hold=hold,
             again=again,
         )
-        for block, more in rows
+        for row in rows
     ]
     ask = client()
     daemon = ask.get("daemon", Daemon)
     env, left_out = environ.small(os.environ)
     found = looking.expand_all(requests, _settings(daemon), daemon.python, {})
     if not no_check:
-        looking.check_all(found)
+        looking.check_all(found, [f"{file}, line {row.line}: " if file else "" for row in rows])
     queueing.warn_left_out(left_out)
     queueing.send(ask, [one.job for one in found], env, as_json, quiet)
 
 
-def _table(file: str, blocks: tuple[str, ...]) -> list[tuple[str, tuple[str, ...]]]:
+def _table(file: str, blocks: tuple[str, ...]) -> list[Row]:
     if blocks:
         raise click.UsageError("name blocks, or a file with --from, but not both")
     return queueing.parse_file(file, read_table)

@@ -11,7 +11,7 @@ from labsched.errors import BadRequest
 
 RECIPE = "sort"
 REFERENCES = ("none", "car", "war")
-_PART = re.compile(r"[\w+=@,%-][\w .+=@,%-]*")
+_PART = re.compile(r"[\w+=@,%][\w .+=@,%-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,15 @@ class Expanded:
     omit: tuple[str, ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the lab's file, and which."""
+
+    block: str
+    omit: tuple[str, ...]
+    line: int
+
+
 def check_name(block: str) -> str:
     """The block's name, if it can be one; raises BadRequest with a sentence otherwise."""
     if not block:
@@ -52,7 +61,7 @@ def check_name(block: str) -> str:
         if not _PART.fullmatch(part) or part != part.strip():
             raise BadRequest(
                 f"{block!r} is not a block's name: it may have letters, digits, spaces and . _ - + = @ , % "
-                "and / between parts that start with neither a dot nor a space"
+                "and / between parts that start with none of dot, minus and space"
             )
     return block
 
@@ -122,12 +131,12 @@ def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env:
     return Expanded(job, source, target, probe, request.omit)
 
 
-def read_table(lines: list[str]) -> list[tuple[str, tuple[str, ...]]]:
+def read_table(lines: list[str]) -> list[Row]:
     """The lab's file: one block a line, a tab, a comma-separated list of channels to omit.
 
     Blank lines and lines that start with # do not count. Raises BadRequest that names every bad line by its number.
     """
-    rows: list[tuple[str, tuple[str, ...]]] = []
+    rows: list[Row] = []
     bad: list[str] = []
     seen: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
@@ -148,7 +157,7 @@ def read_table(lines: list[str]) -> list[tuple[str, tuple[str, ...]]]:
             bad.append(f"line {number}: {error}")
             continue
         seen[block] = number
-        rows.append((block, parse_omit(tuple(rest))))
+        rows.append(Row(block, parse_omit(tuple(rest)), number))
     if bad:
         raise BadRequest("\n".join(bad))
     return rows
