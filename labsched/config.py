@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from labsched import paths
 from labsched.errors import BadRequest
 
 
@@ -97,15 +98,12 @@ def _in_words(error: str) -> str:
 def _anchored(config: Config, folder: Path) -> Config:
     """Patterns and files as absolute paths: what a job says must not depend on who reads it, and where."""
     sort = config.sort
-    probe = sort.probe
-    if probe and ("/" in probe or (folder / probe).exists()):
-        probe = str(folder.absolute() / probe)
     return msgspec.structs.replace(
         config,
         sort=msgspec.structs.replace(
             sort,
             source=str(folder.absolute() / sort.source),
             target=str(folder.absolute() / sort.target),
-            probe=probe,
+            probe=paths.probe(sort.probe, folder) if sort.probe else None,
         ),
     )

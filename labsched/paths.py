@@ -10,6 +10,19 @@ SYSTEM_STATE = Path("/var/lib/labsched")
 MAX_SOCKET_PATH = 107  # bytes: sun_path holds 108 with the NUL that ends it
 
 
+PROBE_FILES = (".toml", ".prb", ".json")
+
+
+def probe(named: str, folder: Path) -> str:
+    """A rig or probe file as an absolute path, seen from `folder`; the name of a built-in probe as it is.
+
+    What ends like such a file is one, be it there or not: it may be put there later, and the error should name it.
+    """
+    if "/" in named or named.lower().endswith(PROBE_FILES) or (folder / named).is_file():
+        return os.path.normpath(folder.absolute() / named)
+    return named
+
+
 def runtime_socket(environ: Mapping[str, str] = os.environ) -> Path:
     """The socket of a daemon that runs for one user."""
     return Path(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / "labsched" / "labsched.sock"

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from labsched.core.model import JobSpec, StageSpec
 from labsched.errors import NoDaemon
@@ -99,11 +100,14 @@ class World:
             return False
 
 
+W = TypeVar("W", bound=World)
+
+
 @contextmanager
-def world(config: str = QUICK) -> Iterator[World]:
+def world(config: str = QUICK, kind: type[W] = World) -> Iterator[W]:  # type: ignore[assignment]
     """A world with its daemon running; at the end everything that still runs in it is ended."""
     with TemporaryDirectory(prefix="ls-") as folder:
-        it = World(Path(folder), config)
+        it = kind(Path(folder), config)
         it.start()
         try:
             yield it

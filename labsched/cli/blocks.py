@@ -33,13 +33,6 @@ def block_options(command: F) -> F:
     return command
 
 
-def absolute_probe(probe: str | None) -> str | None:
-    """A file as seen from the caller's folder; a word that is no file is a built-in probe's name."""
-    if probe and ("/" in probe or Path(probe).is_file()):
-        return queueing.absolute(probe)
-    return probe
-
-
 def check_patterns(blocks: Sequence[str], source: str | None, target: str | None) -> None:
     """Raise BadRequest where several blocks would share a folder."""
     for option, pattern in (("--source", source), ("--target", target)):

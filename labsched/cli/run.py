@@ -12,13 +12,13 @@ from pathlib import Path
 import click
 
 from labsched import config as configuration
+from labsched import paths
 from labsched.cli import blocks as looking
 from labsched.cli import queueing, words
 from labsched.cli.context import socket_option
 from labsched.cli.types import BLOCK
 from labsched.core.model import StageSpec
 from labsched.errors import LabschedError, Refused
-from labsched.paths import config_file
 from labsched.recipes import environ
 from labsched.recipes.block import BlockRequest, parse_omit
 
@@ -56,11 +56,11 @@ def run(
       labsched run rat12/2024-03-10 --omit Port_20,Port_21
       labsched run test --source ./test --target ./out --probe tetrode4
     """
-    settings = configuration.load(config_file(config))
+    settings = configuration.load(paths.config_file(config))
     request = BlockRequest(
         block=block,
         omit=parse_omit(omit),
-        probe=looking.absolute_probe(probe),
+        probe=paths.probe(probe, Path.cwd()) if probe else None,
         source=queueing.absolute(source),
         target=queueing.absolute(target),
         reference=reference,

@@ -2,10 +2,12 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
+from labsched import paths
 from labsched.cli import blocks as looking
 from labsched.cli import queueing
 from labsched.cli.context import client, json_option, quiet_option, socket_option
@@ -64,7 +66,7 @@ def submit(
         BlockRequest(
             block=row.block,
             omit=parse_omit((*omit, *row.omit)),
-            probe=looking.absolute_probe(probe),
+            probe=paths.probe(probe, Path.cwd()) if probe else None,
             source=queueing.absolute(source),
             target=queueing.absolute(target),
             reference=reference,
