@@ -35,7 +35,12 @@ Tell = Callable[[Fact], None]
 
 
 class Engine(Protocol):
-    """A place where stages run. It tells what happens through the `Tell` it was made with."""
+    """A place where stages run. It tells what happens through the `Tell` it was made with.
+
+    `trouble` says why nothing can be started at the moment, where that is so; it tries again by itself.
+    """
+
+    trouble: str | None
 
     async def open(self) -> None:
         """Get ready."""

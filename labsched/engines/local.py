@@ -22,19 +22,22 @@ _SERVE = "import sys; sys.path.insert(0, sys.argv[1]); from labsched.engines.shi
 _ROOT = str(Path(__file__).parent.parent.parent)
 MAX_MESSAGE = 8_192
 MAX_LAUNCHES = 3
+AGAIN_S = 1.0  # until the next try of what failed for want of room, memory or descriptors
 
 
 class Local:
     """See `base.Engine`. `grace` is the time in seconds between TERM and KILL."""
 
     def __init__(self, tell: Tell, *, boot_id: str, grace: float = 10.0) -> None:
+        self.trouble: str | None = None
         self._tell = tell
         self._boot_id = boot_id
         self._grace = grace
         self._orders: dict[int, Order] = {}  # attempts that have not ended, as far as we know
         self._shims: dict[int, int] = {}  # their shims' pidfds
         self._stopping: set[int] = set()
-        self._launches: dict[int, int] = {}  # how often each was asked for
+        self._launches: dict[int, int] = {}  # how many shims each had
+        self._waiting: dict[int, asyncio.TimerHandle] = {}  # attempts that are tried again soon
         self._link: socket.socket | None = None
         self._parent: asyncio.subprocess.Process | None = None
         self._respawn: asyncio.Task[None] | None = None
@@ -45,12 +48,16 @@ class Local:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         with theirs:
-            self._parent = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", "-c", _SERVE, _ROOT, str(theirs.fileno())),
-                pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-                start_new_session=True,  # an interrupt at the daemon's terminal is the daemon's alone
-            )
+            try:
+                self._parent = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-I", "-S", "-X", "utf8", "-c", _SERVE, _ROOT, str(theirs.fileno())),
+                    pass_fds=[theirs.fileno()],
+                    stdin=asyncio.subprocess.DEVNULL,
+                    start_new_session=True,  # an interrupt at the daemon's terminal is the daemon's alone
+                )
+            except OSError:
+                ours.close()
+                raise
         self._link = ours
         asyncio.get_running_loop().add_reader(ours, self._hear)
         self._respawn = asyncio.create_task(self._again(self._parent))
@@ -58,26 +65,23 @@ class Local:
     async def close(self) -> None:
         """Let the parent of the shims go; the shims stay."""
         self._closed = True
-        self._unlink()
-        for attempt in list(self._shims):
+        for attempt in {*self._shims, *self._waiting}:
             self._forget(attempt)
-        if self._parent is not None:
-            await self._parent.wait()
-        if self._respawn is not None:
-            await self._respawn
+        while self._respawn is not None:  # one that is just being replaced leaves another
+            respawn, self._respawn = self._respawn, None
+            self._unlink()
+            await respawn
 
     def launch(self, order: Order) -> None:
         """See `base.Engine`."""
         self._orders[order.attempt] = order
-        self._launches[order.attempt] = self._launches.get(order.attempt, 0) + 1
-        folder = Path(order.folder)
         try:
-            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            Path(order.folder).mkdir(mode=0o750, parents=True, exist_ok=True)
             rundir.write(order.folder, rundir.SPEC, self._spec(order))
         except OSError as error:
-            self._end(order, f"its folder {folder} could not be written: {error.strerror}; make room, then retry")
-            return
-        self._ask(order)
+            # Not the job's fault: to fail it would empty the whole queue into a full disk.
+            return self._later(order, f"{order.folder} cannot be written: {error.strerror}")
+        return self._ask(order)
 
     def adopt(self, order: Order) -> None:
         """See `base.Engine`."""
@@ -87,10 +91,13 @@ class Local:
     def stop(self, attempt: int) -> None:
         """See `base.Engine`."""
         self._stopping.add(attempt)
+        if attempt in self._waiting:
+            return self._find(self._orders[attempt])
         shim = self._shims.get(attempt)
         if shim is not None:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(shim, signal.SIGTERM)
+        return None
 
     def look(self, folder: str, *, memory: bool = True) -> Look:
         """See `base.Engine`."""
@@ -100,12 +107,15 @@ class Local:
         return Look(fraction, note, _tree_memory(pid) if memory and pid and rundir.holder(folder) else None, pid)
 
     def _ask(self, order: Order) -> None:
-        message = f"{order.attempt} {order.folder}".encode()
+        if order.attempt not in self._orders:
+            return  # it was cancelled meanwhile
+        message = os.fsencode(f"{order.attempt} {order.folder}")
         if len(message) > MAX_MESSAGE:
             self._end(order, "the path of the state folder is too long")
             return
+        if self._link is None:  # the shims' parent died: the next one is asked
+            return
         try:
-            assert self._link is not None
             self._link.send(message)
         except BlockingIOError:  # hundreds are on their way: after them
             asyncio.get_running_loop().call_later(0.01, self._ask, order)
@@ -116,6 +126,8 @@ class Local:
         assert self._link is not None
         try:
             data, ancillary, _, _ = self._link.recvmsg(MAX_MESSAGE, socket.CMSG_SPACE(4))
+        except BlockingIOError:
+            return
         except OSError:
             data, ancillary = b"", []
         if not data:
@@ -127,12 +139,16 @@ class Local:
         if order is None:
             for pidfd in pidfds:
                 os.close(pidfd)
-        elif word == "forked":
+        elif word == "forked" and pidfds:
+            self.trouble = None
+            self._launches[order.attempt] = self._launches.get(order.attempt, 0) + 1
             self._watch(order, pidfds[0])
+        elif word == "forked":
+            self._later(order, "no process can be watched: too many open files")
         elif word == "began":
             self._tell(Began(order.attempt, float(rest[0])))
         elif word == "failed":
-            self._end(order, f"no process could be started: {' '.join(rest)}")
+            self._later(order, f"no process can be started: {' '.join(rest)}")
 
     def _watch(self, order: Order, pidfd: int) -> None:
         os.set_blocking(pidfd, False)
@@ -146,17 +162,32 @@ class Local:
         self._drop_shim(order.attempt)
         self._find(order)
 
+    def _later(self, order: Order, trouble: str) -> None:
+        if self.trouble is None:
+            log.error("%s; it is tried again every %g s", trouble, AGAIN_S)
+        self.trouble = trouble
+        if order.attempt not in self._waiting:
+            self._waiting[order.attempt] = asyncio.get_running_loop().call_later(AGAIN_S, self._find, order)
+
     def _find(self, order: Order) -> None:
+        if (timer := self._waiting.pop(order.attempt, None)) is not None:
+            timer.cancel()
+        try:
+            self._find_now(order)
+        except OSError as error:
+            self._later(order, f"{order.folder} cannot be read: {error.strerror}")
+
+    def _find_now(self, order: Order) -> None:
         """Look at an attempt's folder and do what it asks for: watch, tell the end, or start what never began."""
         pid = rundir.holder(order.folder)
         if pid:
             try:
                 pidfd = os.pidfd_open(pid)
             except ProcessLookupError:
-                return self._find(order)  # it ended just now
+                return self._find_now(order)  # it ended just now
             if rundir.holder(order.folder) != pid:  # so the pidfd may be a stranger's
                 os.close(pidfd)
-                return self._find(order)
+                return self._find_now(order)
             started = rundir.read(order.folder, rundir.STARTED)
             if started is not None:
                 self._tell(Began(order.attempt, started["started"]))
@@ -185,6 +216,10 @@ class Local:
         self._orders.pop(attempt, None)
         self._launches.pop(attempt, None)
         self._stopping.discard(attempt)
+        if (timer := self._waiting.pop(attempt, None)) is not None:
+            timer.cancel()
+        if not self._waiting:
+            self.trouble = None
         self._drop_shim(attempt)
 
     def _drop_shim(self, attempt: int) -> None:
@@ -206,9 +241,15 @@ class Local:
             return
         log.error("the shims' parent ended with %s: starting another", code)
         self._unlink()
-        await self.open()
+        while not self._closed:
+            try:
+                await self.open()
+                break
+            except OSError as error:
+                log.error("the shims' parent cannot be started: %s", error.strerror)
+                await asyncio.sleep(AGAIN_S)
         for attempt, order in list(self._orders.items()):
-            if attempt not in self._shims:
+            if attempt not in self._shims and not self._closed:
                 self._find(order)
 
     def _spec(self, order: Order) -> dict[str, object]:

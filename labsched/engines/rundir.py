@@ -17,6 +17,7 @@ import fcntl
 import json
 import os
 import re
+import stat
 import struct
 from typing import Any
 
@@ -48,7 +49,7 @@ def read(folder: str, name: str) -> dict[str, Any] | None:
     try:
         with open(os.path.join(folder, name)) as file:
             value = json.load(file)
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return value if isinstance(value, dict) else None
 
@@ -57,7 +58,7 @@ def holder(folder: str) -> int:
     """The pid of the shim that holds the folder's lock; 0 where none does."""
     try:
         fd = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return 0
     try:
         question = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
@@ -78,10 +79,17 @@ def progress(folder: str) -> tuple[float | None, str | None]:
     The fraction may be written ``0.4`` or ``40%``.
     """
     try:
-        with open(os.path.join(folder, PROGRESS), errors="replace") as file:
-            word, _, message = file.read(1_000).partition("\n")[0].partition(" ")
+        fd = os.open(os.path.join(folder, PROGRESS), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return None, None
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):  # the command may have put anything there; a fifo would block us
+            return None, None
+        word, _, message = os.read(fd, 1_000).decode(errors="replace").partition("\n")[0].partition(" ")
+    except OSError:
+        return None, None
+    finally:
+        os.close(fd)
     try:
         fraction = float(word[:-1]) / 100 if word.endswith("%") else float(word)
     except ValueError:

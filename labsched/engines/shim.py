@@ -29,6 +29,8 @@ PR_SET_CHILD_SUBREAPER = 36
 WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 TERMINATE = WATCHED - {signal.SIGCHLD}
 KILL_AGAIN_S = 0.1
+ROOM_AGAIN_S = 1.0
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def serve(control: int) -> None:
@@ -42,14 +44,15 @@ def serve(control: int) -> None:
     signal.signal(signal.SIGCHLD, _reap)
     gc.collect()
     gc.freeze()  # what is here now stays shared with the shims
-    while message := link.recv(8_192):
-        attempt, _, folder = message.decode().partition(" ")
+    while message := _next(link):
+        attempt, _, folder = os.fsdecode(message).partition(" ")
         # Neither reaped before its pidfd is open, nor ended by a signal that it does not handle yet.
         signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
         try:
             pid = os.fork()
         except OSError as error:
-            link.send(f"failed {attempt} {error.strerror}".encode())
+            with contextlib.suppress(OSError):
+                link.send(f"failed {attempt} {error.strerror}".encode())
         else:
             if pid == 0:
                 _shim(link, libc, attempt, folder)
@@ -59,6 +62,13 @@ def serve(control: int) -> None:
                 link.sendmsg([f"forked {attempt} {pid}".encode()], rights)
             os.close(pidfd)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
+
+
+def _next(link: socket.socket) -> bytes:
+    try:
+        return link.recv(8_192)
+    except ConnectionResetError:  # the daemon was killed before it read what we had sent it
+        return b""
 
 
 def _reap(_signal: int, _frame: object) -> None:
@@ -90,14 +100,15 @@ def _run(link: socket.socket, attempt: str, folder: str) -> None:
     spec = rundir.read(folder, rundir.SPEC)
     started = time.time()
     if spec is None:
-        rundir.write(folder, rundir.EXIT, {"error": "its folder was damaged", "started": started, "ended": started})
+        _record(folder, {"error": "its folder was damaged", "started": started, "ended": started})
         return
     try:
         pid = _start(spec, os.path.join(folder, rundir.LOG))
     except OSError as error:
-        rundir.write(folder, rundir.EXIT, {"error": _why(error, spec), "started": started, "ended": time.time()})
+        _record(folder, {"error": _why(error, spec), "started": started, "ended": time.time()})
         return
-    rundir.write(folder, rundir.STARTED, {"pid": pid, "started": started})
+    with contextlib.suppress(OSError):  # a full disk is no reason to leave the command alone
+        rundir.write(folder, rundir.STARTED, {"pid": pid, "started": started})
     with contextlib.suppress(OSError):
         link.send(f"began {attempt} {started!r} {pid}".encode())
     link.close()
@@ -107,7 +118,18 @@ def _run(link: socket.socket, attempt: str, folder: str) -> None:
     if ended["exit_code"] == 0:
         paths = [os.path.join(spec["cwd"], path) for path in spec["outputs"]]
         ended["missing"] = [path for path in paths if not os.path.exists(path)]
-    rundir.write(folder, rundir.EXIT, ended)
+    _record(folder, ended)
+
+
+def _record(folder: str, ended: dict[str, Any]) -> None:
+    """Write how it ended; where the disk is full, as soon as there is room: until then nobody takes it for lost."""
+    while True:
+        try:
+            return rundir.write(folder, rundir.EXIT, ended)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            time.sleep(ROOM_AGAIN_S)
 
 
 class Tree:
@@ -146,7 +168,7 @@ class Tree:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         return {
             "exit_code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
-            "signal": signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else None,
+            "signal": _name(os.WTERMSIG(status)) if os.WIFSIGNALED(status) else None,
             "stopped": self.stopped,
             "timed_out": self.timed_out,
             "peak_memory": used.ru_maxrss * 1024,
@@ -176,6 +198,13 @@ class Tree:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
                 os.kill(pid, signal.SIGCONT)  # a stopped process could not obey
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most real-time signals have none
+        return f"signal {number}"
 
 
 def descendants(root: int) -> list[int]:
@@ -226,10 +255,14 @@ def _start(spec: dict[str, Any], log: str) -> int:
 
 def _why(error: OSError, spec: dict[str, Any]) -> str:
     command, cwd = spec["argv"][0], spec["cwd"]
-    if error.errno == errno.ENOSPC:
+    if error.errno in FULL:
         return "the disk of the state folder is full: make room, then retry"
     if not os.path.isdir(cwd):
         return f"its working folder {cwd} does not exist"
+    if error.errno == errno.ENOENT and (script := _found(spec)):
+        return f"{script} is there, but not the program that runs it, which its first line (#!) names"
+    if error.errno == errno.ENOEXEC:
+        return f"{command} is not a program: a script needs a first line such as #!/bin/sh"
     if error.errno == errno.ENOENT:
         return f"there is no command {command} (looked in {spec['env'].get('PATH') or 'no PATH'})"
     if error.errno in (errno.EACCES, errno.EPERM):
@@ -237,3 +270,11 @@ def _why(error: OSError, spec: dict[str, Any]) -> str:
     if error.errno == errno.E2BIG:
         return "its arguments and environment are too long for the kernel"
     return f"the command {command} could not be started: {os.strerror(error.errno or 0)}"
+
+
+def _found(spec: dict[str, Any]) -> str | None:
+    """The file that a command's name means, for one that the kernel could not find a way to run."""
+    command = spec["argv"][0]
+    folders = [""] if "/" in command else os.get_exec_path(spec["env"])
+    paths = [os.path.join(spec["cwd"], folder, command) for folder in folders]
+    return next((path for path in paths if os.path.isfile(path) and os.access(path, os.X_OK)), None)
