@@ -40,7 +40,7 @@ def pool() -> None:
     """
 
 
-@pool.command("set")
+@pool.command("set", context_settings={"ignore_unknown_options": True})  # -3 is a number, if a wrong one
 @click.argument("name", type=POOL, metavar="POOL")
 @click.argument("slots", type=SLOTS, metavar="SLOTS")
 @json_option
