@@ -33,6 +33,14 @@ def find_job(connection: sa.Connection, ref: str) -> sa.Row[Any]:
     return row
 
 
+def live_job(connection: sa.Connection, key: str | None, but: int | None = None) -> int | None:
+    """The number of the job (`but` this one) that has this key and has not ended; None where there is none."""
+    if key is None:
+        return None
+    query = sa.select(jobs.c.id).join(stages).where(jobs.c.key == key, stages.c.state != State.ENDED).limit(1)
+    return connection.execute(query if but is None else query.where(jobs.c.id != but)).scalar()
+
+
 def stages_of(connection: sa.Connection, job_id: int) -> list[sa.Row[Any]]:
     """The stages of a job, in order."""
     return list(connection.execute(sa.select(stages).where(stages.c.job_id == job_id).order_by(stages.c.position)))

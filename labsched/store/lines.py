@@ -10,7 +10,8 @@ from labsched.core.plan import free_slots
 from labsched.core.states import OPEN, Outcome, State
 from labsched.store.tables import dependencies, jobs, pools, stages
 
-HEADS = 64  # stages of a line that one snapshot shows at the most
+HEADS = 64  # stages that need nothing, of a line, that one snapshot shows: those behind them are in nobody's way
+SOME = 100  # values in one statement; SQLite may allow no more than a thousand
 
 
 def line_text(priority: int, user: str, needs: Needs) -> str:
@@ -23,6 +24,12 @@ def refresh(connection: sa.Connection, job_ids: Iterable[int]) -> None:
 
     A stage may start if it waits, its job is not held, and every stage before it succeeded.
     """
+    wanted = list(job_ids)
+    for start in range(0, len(wanted), SOME):
+        _refresh(connection, wanted[start : start + SOME])
+
+
+def _refresh(connection: sa.Connection, job_ids: list[int]) -> None:
     earlier = stages.alias("earlier")
     unmet = sa.exists().where(
         dependencies.c.stage_id == stages.c.id,
@@ -35,7 +42,7 @@ def refresh(connection: sa.Connection, job_ids: Iterable[int]) -> None:
             stages.c.id, stages.c.line, stages.c.needs, jobs.c.priority, jobs.c.user, may_start.label("may_start")
         )
         .join(jobs)
-        .where(stages.c.job_id.in_(list(job_ids)), stages.c.state != State.ENDED)
+        .where(stages.c.job_id.in_(job_ids), stages.c.state != State.ENDED)
     ).all()
     changes = [
         {"stage": row.id, "new": line_text(row.priority, row.user, row.needs) if row.may_start else None}
@@ -65,7 +72,8 @@ def holdings(connection: sa.Connection) -> list[Holding]:
 
 
 def snapshot(connection: sa.Connection) -> Snapshot:
-    """What the plan needs to know: all pools, all holdings, and of each line as many stages as could possibly start."""
+    """What the plan needs to know: all pools, all holdings, and of each line as many stages as could possibly start,
+    and one more: the first that does not fit must be seen, for it may reserve what it lacks."""
     found = Snapshot(all_pools(connection), tuple(holdings(connection)), ())
     free = free_slots(found)
     waiting = [
@@ -112,5 +120,6 @@ def _lines(connection: sa.Connection) -> list[str]:
 
 
 def _room(free: dict[str, int], needs: Needs) -> int:
-    """How many stages with these needs could start at once; one where none could, so that its wait can be explained."""
-    return max(1, min([HEADS, *(free.get(pool, 0) // n for pool, n in needs.items() if n)]))
+    """One more than the stages with these needs that could start at once."""
+    fitting = [free.get(pool, 0) // n for pool, n in needs.items() if n]
+    return max(0, min(fitting)) + 1 if fitting else HEADS

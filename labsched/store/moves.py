@@ -7,8 +7,9 @@ import sqlalchemy as sa
 
 from labsched.core import states
 from labsched.core.states import Outcome, State
+from labsched.store.find import live_job
 from labsched.store.lines import refresh
-from labsched.store.tables import dependencies, events, stages
+from labsched.store.tables import dependencies, events, jobs, stages
 
 
 def record(
@@ -40,7 +41,8 @@ def move(
     """Move a stage (a whole row) along an arrow of the diagram, and do all that follows from it.
 
     A stage that succeeds lets those after it into their lines; one that ends otherwise skips them; one that goes back
-    to wait takes those along that were skipped because of it. Raises IllegalMove where the diagram has no such arrow.
+    to wait takes those along that were skipped because of it alone. Raises IllegalMove where the diagram has no such
+    arrow.
     """
     steps = [(stage, outcome, reason)]
     touched: set[int] = set()
@@ -50,7 +52,7 @@ def move(
         if to is State.WAITING:
             touched.add(row.job_id)
             for follower in _following(connection, row.id):
-                if follower.outcome == Outcome.SKIPPED:
+                if follower.outcome == Outcome.SKIPPED and _may_come_back(connection, follower):
                     steps.append((follower, None, None))
                 else:
                     touched.add(follower.job_id)
@@ -82,6 +84,19 @@ def _step(
     connection.execute(stages.update().where(stages.c.id == stage.id).values(values))
     about = {"move": arrow, "reason": reason}
     record(connection, f"stage.{outcome or to}", at, job=stage.job_id, stage=stage.id, user=user, data=about)
+
+
+def _may_come_back(connection: sa.Connection, stage: sa.Row[Any]) -> bool:
+    """Whether a skipped stage may wait again: not for one that will not come, nor for what was queued anew since."""
+    key = connection.execute(sa.select(jobs.c.key).where(jobs.c.id == stage.job_id)).scalar()
+    return not unsuccessful_before(connection, stage.id) and not live_job(connection, key, but=stage.job_id)
+
+
+def unsuccessful_before(connection: sa.Connection, stage_id: int) -> list[sa.Row[Any]]:
+    """The stages right before this one that ended without success."""
+    before = sa.select(dependencies.c.on_stage_id).where(dependencies.c.stage_id == stage_id)
+    query = sa.select(stages).where(stages.c.id.in_(before), stages.c.outcome != Outcome.SUCCEEDED)
+    return list(connection.execute(query.order_by(stages.c.id)))
 
 
 def _following(connection: sa.Connection, stage_id: int) -> list[sa.Row[Any]]:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from labsched.core.model import JobSpec, StageSpec
 from labsched.core.states import Outcome, State
 from labsched.errors import BadRequest, Refused
-from labsched.store.find import find_job
+from labsched.store.find import find_job, live_job
 from labsched.store.lines import refresh
 from labsched.store.moves import record
 from labsched.store.tables import dependencies, environments, jobs, stages
@@ -19,16 +19,18 @@ def submit(connection: sa.Connection, specs: Sequence[JobSpec], user: str, uid: 
     """Queue these jobs and return their numbers, in order.
 
     Raises Refused where a job's key is live already, or succeeded and `again` is not set; NotFound or Refused where
-    an `after` cannot be followed; BadRequest where two jobs of the request share a key.
+    an `after` cannot be followed; BadRequest where two jobs of the request share a key, or one is to come after a later
+    one.
     """
     _check_keys(connection, specs)
+    _check_order(specs)
     numbers: list[int] = []
     last_stages: dict[str, int] = {}  # by the name of a job of this request
     known: dict[str, int] = {}
     edges: list[dict[str, int]] = []
     for spec in specs:
+        before = {_last_stage(connection, name, last_stages) for name in spec.after}  # it must not find the job itself
         job_id = _insert_job(connection, spec, user, uid, at, known)
-        before = {_last_stage(connection, name, last_stages) for name in spec.after}
         for position, stage in enumerate(spec.stages):
             stage_id = _insert_stage(connection, job_id, position, stage)
             edges += ({"stage_id": stage_id, "on_stage_id": earlier} for earlier in before)
@@ -107,17 +109,24 @@ def _check_keys(connection: sa.Connection, specs: Sequence[JobSpec]) -> None:
         if spec.key in seen:
             raise BadRequest(f"{spec.key} is asked for twice in one request")
         seen.add(spec.key)
-        for row in connection.execute(sa.select(jobs.c.id).where(jobs.c.key == spec.key).order_by(jobs.c.id.desc())):
-            left = connection.execute(
-                sa.select(
-                    sa.func.coalesce(sa.func.sum(stages.c.state != State.ENDED), 0),
-                    sa.func.coalesce(sa.func.sum(sa.func.coalesce(stages.c.outcome, "") != Outcome.SUCCEEDED), 0),
-                ).where(stages.c.job_id == row.id)
-            ).one()
-            if left[0]:
-                raise Refused(f"{spec.key} is queued already, as job {row.id}: see labsched show {row.id}")
-            if not left[1] and not spec.again:
-                raise Refused(f"{spec.key} is done, by job {row.id}: give --again to do it once more")
+        if live := live_job(connection, spec.key):
+            raise Refused(f"{spec.key} is queued already, as job {live}: see labsched show {live}")
+        undone = sa.exists().where(stages.c.job_id == jobs.c.id, stages.c.outcome != Outcome.SUCCEEDED)
+        query = sa.select(jobs.c.id).where(jobs.c.key == spec.key, ~undone).order_by(jobs.c.id.desc()).limit(1)
+        done = None if spec.again else connection.execute(query).scalar()
+        if done:
+            raise Refused(f"{spec.key} is done, by job {done}: give --again to do it once more")
+
+
+def _check_order(specs: Sequence[JobSpec]) -> None:
+    # Else an old job of that name would be taken for the one that is meant.
+    last = {spec.name: i for i, spec in enumerate(specs)}
+    seen: set[str] = set()
+    for i, spec in enumerate(specs):
+        for name in spec.after:
+            if isinstance(name, str) and name not in seen and last.get(name, i) > i:
+                raise BadRequest(f"{spec.name} is to come after {name}, but {name} comes later in the request")
+        seen.add(spec.name)
 
 
 def _inserted(result: sa.CursorResult[object]) -> int:

@@ -4,9 +4,9 @@ import sqlalchemy as sa
 
 from labsched.core.states import OPEN, Outcome, State
 from labsched.errors import NotFound, Refused
-from labsched.store.find import stages_of
+from labsched.store.find import live_job, stages_of
 from labsched.store.lines import refresh
-from labsched.store.moves import move, record
+from labsched.store.moves import move, record, unsuccessful_before
 from labsched.store.tables import jobs, pools, stages
 
 
@@ -35,7 +35,8 @@ def cancel(connection: sa.Connection, job_id: int, at: float, user: str, reason:
 def retry(connection: sa.Connection, job_id: int, at: float, user: str, from_stage: str | None) -> None:
     """Send the stages of an ended job that did not succeed back to wait; with `from_stage` that one and all after it.
 
-    Raises Refused where the job is live or succeeded, NotFound where it has no such stage.
+    Raises Refused where the job is live or succeeded, where one before it did not succeed, or where what it does was
+    queued anew; NotFound where it has no such stage.
     """
     rows = stages_of(connection, job_id)
     if any(row.state != State.ENDED for row in rows):
@@ -51,6 +52,13 @@ def retry(connection: sa.Connection, job_id: int, at: float, user: str, from_sta
         first = wanted
     if first is None:
         raise Refused(f"job {job_id} succeeded; to do it again: labsched retry {job_id} --from {names[0]}")
+    for before in unsuccessful_before(connection, rows[first].id):
+        raise Refused(
+            f"job {before.job_id} before it did not succeed: labsched retry {before.job_id} takes job {job_id} along"
+        )
+    key = connection.execute(sa.select(jobs.c.key).where(jobs.c.id == job_id)).scalar()
+    if live := live_job(connection, key):
+        raise Refused(f"{key} is queued already, as job {live}: see labsched show {live}")
     record(connection, "job.retry", at, job=job_id, user=user, data={"from": names[first]})
     for position in range(first, len(rows)):
         row = stages_of(connection, job_id)[position]
