@@ -6,6 +6,7 @@
 import difflib
 import tomllib
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -20,6 +21,7 @@ class Daemon(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     socket_group: str | None = None
     shared_account: bool = False  # the lab shares the daemon's account: everybody who reaches the socket may use it
     stop_grace: float = 10.0  # seconds between TERM and KILL
+    nice: Annotated[int, msgspec.Meta(ge=0, le=19)] = 10  # of the stages, which yield to the daemon and to people
 
 
 class Sort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

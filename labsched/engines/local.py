@@ -15,6 +15,7 @@ from labsched.core.model import Began, Ended
 from labsched.core.states import Outcome
 from labsched.engines import rundir
 from labsched.engines.base import Look, Order, Tell
+from labsched.engines.processes import Memory
 
 log = logging.getLogger(__name__)
 # Neither site nor the user's environment: the parent of all shims starts fast and stays small.
@@ -26,13 +27,15 @@ AGAIN_S = 1.0  # until the next try of what failed for want of room, memory or d
 
 
 class Local:
-    """See `base.Engine`. `grace` is the time in seconds between TERM and KILL."""
+    """See `base.Engine`. `grace` is the time in seconds between TERM and KILL, `nice` the stages' niceness."""
 
-    def __init__(self, tell: Tell, *, boot_id: str, grace: float = 10.0) -> None:
+    def __init__(self, tell: Tell, *, boot_id: str, grace: float = 10.0, nice: int = 0) -> None:
         self.trouble: str | None = None
         self._tell = tell
         self._boot_id = boot_id
         self._grace = grace
+        self._nice = nice
+        self._memory = Memory()
         self._orders: dict[int, Order] = {}  # attempts that have not ended, as far as we know
         self._shims: dict[int, int] = {}  # their shims' pidfds
         self._stopping: set[int] = set()
@@ -103,8 +106,8 @@ class Local:
         """See `base.Engine`."""
         fraction, note = rundir.progress(folder)
         started = rundir.read(folder, rundir.STARTED)
-        pid = started["pid"] if started else None
-        return Look(fraction, note, _tree_memory(pid) if memory and pid and rundir.holder(folder) else None, pid)
+        shim = rundir.holder(folder) if memory and started else None
+        return Look(fraction, note, self._memory.below(shim) if shim else None, started["pid"] if started else None)
 
     def _ask(self, order: Order) -> None:
         if order.attempt not in self._orders:
@@ -261,6 +264,7 @@ class Local:
             "time_limit": order.time_limit,
             "stop_grace": self._grace,
             "umask": 0o022,
+            "nice": self._nice,
         }
 
 
@@ -299,17 +303,3 @@ def _judge(order: Order, ended: dict[str, object]) -> tuple[Outcome, str | None]
     if last and last.lower().startswith("error: "):
         return Outcome.FAILED, last[7:]
     return Outcome.FAILED, f"exit {ended.get('exit_code')}" + (f": {last}" if last else "")
-
-
-def _tree_memory(pid: int) -> int | None:
-    import psutil
-
-    total = 0
-    try:
-        command = psutil.Process(pid)
-        for process in (command, *command.children(recursive=True)):
-            with contextlib.suppress(psutil.Error):
-                total += process.memory_info().rss
-    except psutil.Error:
-        return None
-    return total

@@ -23,7 +23,7 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from labsched.engines import rundir
+from labsched.engines import processes, rundir
 
 PR_SET_CHILD_SUBREAPER = 36
 WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
@@ -194,7 +194,7 @@ class Tree:
             self.empty = True
 
     def _signal(self, number: signal.Signals) -> None:
-        for pid in descendants(os.getpid()):
+        for pid in processes.descendants(os.getpid()):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
                 os.kill(pid, signal.SIGCONT)  # a stopped process could not obey
@@ -205,20 +205,6 @@ def _name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:  # most real-time signals have none
         return f"signal {number}"
-
-
-def descendants(root: int) -> list[int]:
-    """The pids of all processes below `root`, parents first."""
-    children: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdecimal():
-            with contextlib.suppress(OSError, IndexError, ValueError), open(f"/proc/{name}/stat", "rb") as file:
-                parent = int(file.read().rpartition(b")")[2].split()[1])
-                children.setdefault(parent, []).append(int(name))
-    found = list(children.get(root, ()))
-    for pid in found:
-        found += children.get(pid, ())
-    return found
 
 
 def _start(spec: dict[str, Any], log: str) -> int:
@@ -236,6 +222,7 @@ def _start(spec: dict[str, Any], log: str) -> int:
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             os.chdir(spec["cwd"])
             os.umask(spec["umask"])
+            _yield(spec["nice"])
             os.execvpe(spec["argv"][0], spec["argv"], spec["env"])
         except BaseException as error:
             number = error.errno if isinstance(error, OSError) else errno.EINVAL
@@ -251,6 +238,13 @@ def _start(spec: dict[str, Any], log: str) -> int:
         number, words = json.loads(failure)
         raise OSError(number, words)
     return pid
+
+
+def _yield(nice: int) -> None:
+    """Leave the processor to others: where sessions are scheduled as groups, a niceness counts within one only."""
+    os.nice(nice)
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as file:
+        file.write(str(nice))
 
 
 def _why(error: OSError, spec: dict[str, Any]) -> str:

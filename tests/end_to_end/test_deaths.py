@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from labsched.engines.shim import descendants
+from labsched.engines.processes import descendants
 from tests.worlds import QUICK, alive, chain, command, eventually, world
 
 

@@ -17,6 +17,7 @@ from labsched.engines.base import Order
 from labsched.engines.local import Local
 
 BOOT = "this boot"
+NICE = 3
 
 
 class Place:
@@ -30,7 +31,7 @@ class Place:
         self.last = 0
 
     def _new(self, boot_id: str = BOOT) -> Local:
-        return Local(self.facts.append, boot_id=boot_id, grace=self.grace)
+        return Local(self.facts.append, boot_id=boot_id, grace=self.grace, nice=NICE)
 
     def order(self, *argv: str, cwd: str = "/", time_limit: float | None = None, **env: str) -> Order:
         self.last += 1
