@@ -1,14 +1,21 @@
 """labsched logs: what a job's stages print, as they printed it."""
 
 import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
 from labsched.cli.context import client, socket_option
 from labsched.cli.types import ABOUT_JOB, COUNT, JOB, POSITIVE
-from labsched.core.states import State
-from labsched.errors import NoDaemon
-from labsched.wire.messages import Job
+from labsched.errors import NoDaemon, TryLater
+
+if TYPE_CHECKING:
+    from labsched.wire.client import Log
+
+RESTART = 30.0  # seconds that a daemon may take to come back
+PAUSE = 0.2  # seconds between attempts to reach it
 
 
 @click.command(epilog=ABOUT_JOB)
@@ -19,7 +26,8 @@ from labsched.wire.messages import Job
 @click.option("--attempt", type=POSITIVE, metavar="N", help="Of this attempt. Default: the last.")
 @socket_option
 def logs(name: str, follow: bool, lines: int | None, stage: str | None, attempt: int | None) -> None:
-    """Print what a job's stages print, both on stdout and on stderr, byte for byte.
+    """Print what a job's stages print, both on stdout and on stderr, byte for byte. While it follows, a daemon that
+    is restarted is waited for.
 
     \b
     Example:
@@ -27,16 +35,27 @@ def logs(name: str, follow: bool, lines: int | None, stage: str | None, attempt:
       labsched logs last -f
       labsched logs 428 --stage denoise -n 20
     """
-    ask = client()
-    out = sys.stdout.buffer
-    for piece in ask.stream("log", ref=name, follow=follow, lines=lines, stage=stage, attempt=attempt):
-        out.write(piece)
-        out.flush()
-    if follow and stage is None and attempt is None:
-        _check_ended(name, ask.get("job", Job, ref=name))
+    log = client().log(name, follow, lines=lines, stage=stage, attempt=attempt)
+    for piece in _through_restarts(log) if follow else log:
+        sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
 
 
-def _check_ended(name: str, job: Job) -> None:
-    """An answer without a length ends where the connection does: it may be the daemon that ended, not the job."""
-    if job.state != State.ENDED:
-        raise NoDaemon(f"the daemon was restarted while job {job.id} runs; go on with: labsched logs {name} -f")
+def _through_restarts(log: "Log") -> Iterator[bytes]:
+    """The log to its end; where the daemon goes away, wait for it and go on with the next byte."""
+    lost: float | None = None
+    while True:
+        answers = log.answers
+        try:
+            yield from log
+        except (NoDaemon, TryLater) as error:
+            now = time.monotonic()
+            lost = None if log.answers > answers else lost
+            if not log.answers or (lost is not None and now - lost > RESTART):
+                raise
+            if lost is None:
+                lost = now
+                click.echo(f"{error}; waiting up to {RESTART:.0f} s for it", err=True)
+            time.sleep(PAUSE)
+        else:
+            return

@@ -10,25 +10,26 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import BinaryIO, TypeVar
 
 import msgspec
 import sqlalchemy as sa
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from labsched import __version__
 from labsched.config import Config
 from labsched.core.check import problem
-from labsched.core.states import OPEN, Outcome, State
+from labsched.core.states import State
 from labsched.daemon import logs, views
 from labsched.daemon.findings import findings
 from labsched.daemon.loop import Loop
 from labsched.daemon.peers import admit, may_touch, peer, user_name
 from labsched.engines import rundir
 from labsched.engines.base import Look
-from labsched.errors import BadRequest, Forbidden, LabschedError, NotFound, Refused, TryLater
+from labsched.errors import BadRequest, Forbidden, LabschedError, NotFound, TryLater
 from labsched.store import lines, read, verbs
-from labsched.store.find import find_job, stages_of
+from labsched.store.find import find_job
 from labsched.store.submit import submit
 from labsched.wire import messages as wire
 from labsched.wire import requests
@@ -39,6 +40,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_BODY = 64 * 1024**2  # bytes: ten thousand jobs, and then some
 MAX_WITHIN = 60.0  # seconds that a question may wait for its answer
 MAX_ROWS = 1_000
+MAX_DIGITS = 15  # of a number: SQLite has 64 bits for it
+MAX_REFS = 10_000  # jobs of one verb
+GONE_S = 2.0  # between looks whether somebody still follows a log
 RECENT_S = 24 * 3600.0  # jobs that ended longer ago are history
 PERSON = "person"
 
@@ -68,6 +72,7 @@ class Api:
             "doctor": self.doctor,
         }
         post: dict[str, Handler] = {"jobs": self.submit, "jobs/{verb}": self.verb, "pools/{name}": self.set_pool}
+        logging.getLogger("aiohttp.server").addFilter(_in_brief)
         app.add_routes([web.get(f"{wire.API}/{what}", handler, allow_head=False) for what, handler in get.items()])
         app.add_routes([web.post(f"{wire.API}/{what}", handler) for what, handler in post.items()])
         return app
@@ -76,15 +81,20 @@ class Api:
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Know who asks, and turn every error into a sentence."""
         try:
-            assert request.transport is not None
+            if request.transport is None:
+                raise ConnectionResetError("gone before it was answered")
             person = peer(request.transport.get_extra_info("socket"))
             admit(person, self.config.daemon.shared_account)
             request[PERSON] = person
             return await handler(request)
         except LabschedError as error:
             return _reply(wire.Error(str(error)), error.status)
-        except msgspec.MsgspecError as error:
-            return _reply(wire.Error(f"the request makes no sense: {error}"), 400)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, web.RequestPayloadError) as error:
+            return _reply(wire.Error(f"the request makes no sense: {' '.join(str(error).split())}"), 400)
+        except web.HTTPRequestEntityTooLarge:
+            return _reply(wire.Error(f"the request is larger than {MAX_BODY} bytes: send fewer jobs at a time"), 413)
+        except ConnectionError:  # in the middle of its request: nothing was done, and nobody reads this
+            return _reply(wire.Error("the request did not come to its end"), 400)
         except web.HTTPException as error:
             return _reply(wire.Error(f"{request.path}: {error.reason.lower()}"), error.status)
         except Exception:
@@ -116,7 +126,7 @@ class Api:
         limit = min(_number(request, "limit") or 50, MAX_ROWS)
         offset = _number(request, "offset") or 0
         now = self.loop.clock.now()
-        since = 0.0 if request.query.get("all") else now - RECENT_S
+        since = 0.0 if _flag(request, "all") else now - RECENT_S
         seen = self.loop.bus.revision
         today = datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
 
@@ -152,7 +162,7 @@ class Api:
 
     async def job(self, request: web.Request) -> web.Response:
         """GET job"""
-        values = bool(request.query.get("env"))
+        values = _flag(request, "env")
 
         def look(connection: sa.Connection) -> wire.Job:
             row = find_job(connection, _ref(request))
@@ -166,14 +176,19 @@ class Api:
 
     async def wait(self, request: web.Request) -> web.Response:
         """GET wait: answers as soon as one of the jobs that were live has ended, or all have, or the time is up."""
-        numbers = [int(word) for word in request.query.get("jobs", "").split(",") if word.isdecimal()][:MAX_ROWS]
-        if not numbers:
+        words = request.query.get("jobs", "").split(",")
+        if not all(word.isdecimal() and len(word) <= MAX_DIGITS for word in words):
             raise BadRequest("wait for which jobs? jobs=1,2")
+        numbers = list(dict.fromkeys(map(int, words)))
+        if len(numbers) > MAX_ROWS:
+            raise BadRequest(f"wait for at most {MAX_ROWS} jobs at a time")
         end = time.monotonic() + _within(request, 30.0)
         ended_at_first: int | None = None
         while True:
             revision = self.loop.bus.revision
             rows = await self.store.read(self._rows, numbers)
+            if missing := set(numbers) - {row.id for row in rows}:
+                raise NotFound(f"there is no job {min(missing)}: see labsched status -a, or labsched history")
             ended = sum(row.state is State.ENDED for row in rows)
             ended_at_first = ended if ended_at_first is None else ended_at_first
             done = ended == len(rows)
@@ -189,19 +204,64 @@ class Api:
     async def doctor(self, _request: web.Request) -> web.Response:
         """GET doctor"""
         known = await self.store.read(lines.all_pools)
-        return _reply(wire.Doctor(tuple(findings(self.state, known, self.loop.trouble))))
+        assert self.loop.engine is not None
+        trouble = self.loop.trouble or self.loop.engine.trouble
+        found = await asyncio.to_thread(lambda: tuple(findings(self.state, known, trouble)))
+        return _reply(wire.Doctor(found))
 
     async def log(self, request: web.Request) -> web.StreamResponse:
         """GET log: what an attempt has written; with `follow`, also what it and the stages after it will write."""
-        follow = bool(request.query.get("follow"))
-        count = _number(request, "lines")
-        job_id, attempt = await self.store.read(self._choose_log, request)
-        response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
+        follow, count, offset = _flag(request, "follow"), _number(request, "lines"), _number(request, "offset")
+        if count is not None and offset is not None:
+            raise BadRequest("give lines or offset, not both")
+        stage, number = request.query.get("stage"), _number(request, "attempt")
+
+        def look(connection: sa.Connection) -> logs.Start:
+            job = find_job(connection, _ref(request))
+            may_touch(request[PERSON], job.uid, f"the log of job {job.id}")
+            return logs.choose(connection, job, stage, number, follow)
+
+        start = await self.store.read(look)
+        follower = logs.Follower(self.store, self.loop.bus, self.loop.folder)
+        begin, file = offset or 0, None
+        with contextlib.suppress(FileNotFoundError):  # not yet, or it failed before there was one
+            if start.row is not None:
+                file = follower.path(start.row).open("rb")
+                begin = begin if count is None else logs.tail_start(follower.path(start.row), count)
+        try:
+            about = wire.LogStart(start.job, start.stage, start.number, begin)
+            response = web.StreamResponse(headers={wire.LogStart.HEADER: msgspec.json.encode(about).decode()})
+            response.content_type, response.charset = "text/plain", "utf-8"
+            if follow:
+                return await self._send(request, response, follower.pieces(start, begin))
+            # A length, so that a reader knows what it did not get.
+            left = max(os.fstat(file.fileno()).st_size - begin, 0) if file else 0
+            response.content_length = left
+            return await self._send(request, response, _part(file, begin, left))
+        finally:
+            if file is not None:
+                file.close()
+
+    async def _send(
+        self, request: web.Request, response: web.StreamResponse, pieces: AsyncIterator[bytes]
+    ) -> web.StreamResponse:
+        """Send all pieces, or end the connection in the middle: what looks complete is complete."""
         await response.prepare(request)
-        with contextlib.suppress(ConnectionResetError):
-            async for piece in self._follow(job_id, attempt, count, follow):
+        task = asyncio.current_task()
+        assert task is not None
+        watch = asyncio.create_task(_until_gone(request, task))
+        try:
+            async for piece in pieces:
                 await response.write(piece)
             await response.write_eof()
+        except ConnectionError:
+            pass  # whoever asked has gone
+        except Exception:
+            log.exception("%s %s", request.method, request.path)
+            if request.transport is not None:
+                request.transport.abort()
+        finally:
+            watch.cancel()
         return response
 
     # -- verbs ------------------------------------------------------------------------------------------------------
@@ -242,6 +302,8 @@ class Api:
             raise NotFound(f"there is no verb {what}; known are {', '.join(one)}")
         if not asked.jobs:
             raise BadRequest(f"{what} which jobs?")
+        if len(asked.jobs) > MAX_REFS:
+            raise BadRequest(f"{what} at most {MAX_REFS} jobs at a time")
 
         def work(connection: sa.Connection) -> tuple[list[int], list[int]]:
             numbers: list[int] = []
@@ -317,76 +379,6 @@ class Api:
     def _log_path(self, folder: str) -> str:
         return str(self.loop.folder / folder / rundir.LOG)
 
-    def _choose_log(self, connection: sa.Connection, request: web.Request) -> tuple[int, Any]:
-        """The attempt whose log is meant: of the stage that runs, went wrong, or was the last to run."""
-        job = find_job(connection, _ref(request))
-        may_touch(request[PERSON], job.uid, f"the log of job {job.id}")
-        stages = stages_of(connection, job.id)
-        records = read.load(connection, [job.id])
-        name, number = request.query.get("stage"), _number(request, "attempt")
-        if name is not None and name not in [stage.name for stage in stages]:
-            raise NotFound(f"job {job.id} has no stage {name!r}; it has {', '.join(s.name for s in stages)}")
-        ran = [s for s in stages if records.attempts.get(s.id) and name in (None, s.name)]
-        telling = [s for s in ran if s.state in OPEN or s.outcome not in (None, Outcome.SUCCEEDED)]
-        chosen = next(iter(telling or ran[-1:]), None)
-        attempts = records.attempts[chosen.id] if chosen is not None else []
-        if number is not None:
-            attempts = [a for a in attempts if a.number == number]
-            if not attempts:
-                raise NotFound(f"job {job.id} has no attempt {number} of that stage")
-        if not attempts and not request.query.get("follow"):
-            raise Refused(f"job {job.id} has not started, so it has no log yet: labsched show {job.id} says why")
-        return job.id, attempts[-1] if attempts else None
-
-    async def _follow(self, job_id: int, attempt: Any, count: int | None, follow: bool) -> AsyncIterator[bytes]:
-        told = 0
-        while True:
-            if attempt is not None:
-                path = Path(self._log_path(attempt.folder))
-                ended = asyncio.Event()
-                watch = asyncio.create_task(self._until_ended(attempt.id, ended)) if follow else None
-                try:
-                    with contextlib.suppress(FileNotFoundError):
-                        start = 0 if count is None else logs.tail_start(path, count)
-                        async for piece in logs.pieces(path, start, ended if follow else None):
-                            yield piece
-                    if watch is not None:
-                        await watch
-                finally:
-                    if watch is not None:
-                        watch.cancel()
-                told, count = attempt.id, None
-            if not follow:
-                return
-            attempt = await self._next_attempt(job_id, told)
-            if attempt is None:
-                return
-
-    async def _until_ended(self, attempt_id: int, ended: asyncio.Event) -> None:
-        while True:
-            revision = self.loop.bus.revision
-            if all(row.id != attempt_id for row in await self.store.read(read.open_rows)):
-                ended.set()
-                return
-            await self.loop.bus.wait(revision, MAX_WITHIN)
-
-    async def _next_attempt(self, job_id: int, after: int) -> Any:
-        """The attempt of a job that follows this one, once there is one; None when the job has ended without."""
-
-        def look(connection: sa.Connection) -> tuple[Any, bool]:
-            records = read.load(connection, [job_id])
-            stages = records.stages[job_id]
-            later = [a for s in stages for a in records.attempts.get(s.id, []) if a.id > after]
-            begun = [a for a in later if a.started_at or a.ended_at]
-            return min(begun, key=lambda a: a.id, default=None), all(s.state == State.ENDED for s in stages)
-
-        while True:
-            revision = self.loop.bus.revision
-            attempt, ended = await self.store.read(look)
-            if attempt is not None or ended:
-                return attempt
-            await self.loop.bus.wait(revision, MAX_WITHIN)
-
 
 def _reply(message: msgspec.Struct, status: int = 200) -> web.Response:
     return web.Response(body=msgspec.json.encode(message), status=status, content_type="application/json")
@@ -407,9 +399,39 @@ def _number(request: web.Request, name: str) -> int | None:
     word = request.query.get(name)
     if word is None:
         return None
-    if not word.isdecimal() or len(word) > 15:
+    if not word.isdecimal() or len(word) > MAX_DIGITS:
         raise BadRequest(f"{name}={word!r} is not a number")
     return int(word)
+
+
+def _flag(request: web.Request, name: str) -> bool:
+    word = request.query.get(name, "0")
+    if word not in ("0", "1"):
+        raise BadRequest(f"{name}={word!r} is neither 0 nor 1")
+    return word == "1"
+
+
+async def _part(file: BinaryIO | None, start: int, left: int) -> AsyncIterator[bytes]:
+    if file is not None:
+        file.seek(start)
+        while left and (block := file.read(min(left, logs.BLOCK))):
+            left -= len(block)
+            yield block
+
+
+async def _until_gone(request: web.Request, task: asyncio.Task[object]) -> None:
+    """Cancel the task once nobody reads its answer: a silent log would not notice for days."""
+    while request.transport is not None and not request.transport.is_closing():
+        await asyncio.sleep(GONE_S)
+    task.cancel()
+
+
+def _in_brief(record: logging.LogRecord) -> bool:
+    """What is no HTTP is a mistake of whoever sent it: a line of the daemon's log, and no traceback."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError | web.RequestPayloadError):
+        record.msg, record.args, record.exc_info = f"refused what is no HTTP: {' '.join(str(error).split())}", (), None
+    return True
 
 
 def _within(request: web.Request, otherwise: float) -> float:

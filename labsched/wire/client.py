@@ -1,12 +1,13 @@
-"""Client(socket): asks the daemon, over HTTP/1.0 on a unix socket.
+"""Client(socket): asks the daemon, over HTTP on a unix socket.
 
 The standard library's http.client would do, but importing it takes as long as the whole rest of `labsched status`
-(docs/decisions/0002-own-http-client.md). HTTP/1.0 answers end where the connection does, which leaves little to parse.
+(docs/decisions/0002-own-http-client.md). One request a connection leaves little to parse.
 """
 
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -14,10 +15,15 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from labsched import errors
-from labsched.wire.messages import API, Error
+from labsched.wire.messages import API, Error, LogStart
 
 T = TypeVar("T")
+Headers = Mapping[str, str]
 MAX_HEADER = 65_536
+MAX_LINE = 20
+OTHER_VERSION = (
+    "the daemon's answer makes no sense to this version of labsched ({}): restart the daemon after an upgrade"
+)
 
 
 class Client:
@@ -38,60 +44,105 @@ class Client:
         """POST `body` to /v1/WHAT; the answer is decoded as `kind`."""
         return self._decode(b"".join(self._exchange("POST", what, {}, msgspec.json.encode(body), timeout)), kind)
 
-    def stream(self, what: str, timeout: float | None = None, **query: object) -> Iterator[bytes]:
-        """GET /v1/WHAT piece by piece, as it comes; without `timeout` it waits for ever between pieces."""
-        return self._exchange("GET", what, query, None, timeout or 0.0)
+    def log(self, ref: str, follow: bool = False, **query: object) -> "Log":
+        """GET /v1/log: see `messages.LogStart` for the rest of the query."""
+        return Log(self, ref, follow, query)
+
+    def stream(
+        self, what: str, timeout: float | None = None, hear: Callable[[Headers], None] | None = None, **query: object
+    ) -> Iterator[bytes]:
+        """GET /v1/WHAT piece by piece, as it comes; without `timeout` it waits for ever between pieces.
+
+        `hear` is told the headers, by their names in lower case. It ends where the answer is complete, and raises
+        NoDaemon where it was cut off: hence HTTP/1.1, whose chunks have an end.
+        """
+        return self._exchange("GET", what, query, None, timeout or 0.0, "1.1", hear)
 
     def _exchange(
-        self, method: str, what: str, query: Mapping[str, object], body: bytes | None, timeout: float | None
+        self,
+        method: str,
+        what: str,
+        query: Mapping[str, object],
+        body: bytes | None,
+        timeout: float | None,
+        version: str = "1.0",
+        hear: Callable[[Headers], None] | None = None,
     ) -> Iterator[bytes]:
         # 0 is a value like any other, though it equals False
         known = {key: value for key, value in query.items() if value is not None and value is not False}
         given = {key: 1 if value is True else value for key, value in known.items()}
         target = f"{API}/{quote(what)}" + (f"?{urlencode(given)}" if given else "")
-        head = f"{method} {target} HTTP/1.0\r\nHost: labsched\r\n"
+        head = f"{method} {target} HTTP/{version}\r\nHost: labsched\r\nConnection: close\r\n"
         if body is not None:
             head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
         with self._connect() as connection:
             connection.settimeout(self.timeout if timeout is None else timeout or None)
-            # It may answer before it has read everything (413): then the answer says why.
-            with suppress(BrokenPipeError, ConnectionResetError):
-                connection.sendall(head.encode("ascii") + b"\r\n" + (body or b""))
             try:
-                yield from self._answer(connection)
+                # It may answer before it has read everything (413): then the answer says why.
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    connection.sendall(head.encode("ascii") + b"\r\n" + (body or b""))
+                status, headers, pieces = self._head(connection)
+                if status >= 400:
+                    raise errors.for_status(status, _sentence(b"".join(pieces), status))
+                if hear is not None:
+                    hear(headers)
+                yield from pieces
             except TimeoutError:
                 raise errors.TryLater("the daemon does not answer: see its log, or try again later") from None
-            except ConnectionResetError:
-                raise errors.NoDaemon("the daemon went away before it answered: is it being restarted?") from None
 
-    def _answer(self, connection: socket.socket) -> Iterator[bytes]:
-        received = b""
+    def _head(self, connection: socket.socket) -> tuple[int, Headers, Iterator[bytes]]:
+        """An answer's status, its headers, and its body, piece by piece."""
+        received, more = b"", _pieces(connection)
         while b"\r\n\r\n" not in received:
-            piece = connection.recv(65_536)
-            if not piece or len(received) > MAX_HEADER:
+            piece = next(more, b"")
+            if not piece:
                 raise errors.NoDaemon("the daemon went away before it answered: is it being restarted?")
             received += piece
+            if received[:7] != b"HTTP/1."[: len(received)] or len(received) > MAX_HEADER:
+                raise self._stranger()
         head, _, rest = received.partition(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
-        status = int(lines[0].split()[1])
-        length = next(
-            (int(v) for k, _, v in (x.partition(":") for x in lines[1:]) if k.lower() == "content-length"), None
-        )
-        if status >= 400:
-            raise errors.for_status(status, _sentence(rest + b"".join(_pieces(connection)), status))
-        got = len(rest)
-        yield rest
-        for piece in _pieces(connection):
-            got += len(piece)
-            yield piece
-        if length is not None and got < length:
-            raise errors.NoDaemon("the daemon went away in the middle of its answer: is it being restarted?")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        pieces: Iterator[bytes] = chain([rest] if rest else [], more)
+        word, length = lines[0][9:12], headers.get("content-length")
+        if not word.isdecimal() or not (length is None or length.isdecimal()):
+            raise self._stranger()
+        if headers.get("transfer-encoding") == "chunked":
+            pieces = self._chunks(pieces)
+        elif length is not None:
+            pieces = _whole(pieces, int(length))
+        return int(word), headers, pieces
+
+    def _chunks(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """What a chunked body holds, as it comes."""
+        buffer = b""
+        while True:
+            while b"\r\n" not in buffer and len(buffer) < MAX_LINE:
+                buffer += _next(pieces)
+            line, _, buffer = buffer.partition(b"\r\n")
+            try:
+                left = int(line, 16)
+            except ValueError:
+                raise self._stranger() from None
+            if left <= 0:
+                return
+            while left > 0:
+                buffer = buffer or _next(pieces)
+                piece, buffer = buffer[:left], buffer[left:]
+                left -= len(piece)
+                yield piece
+            while len(buffer) < 2:
+                buffer += _next(pieces)
+            buffer = buffer[2:]
+
+    def _stranger(self) -> errors.NoDaemon:
+        return errors.NoDaemon(f"what answers on {self.path} is no labsched daemon: name its socket with --socket")
 
     def _connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.connect(str(self.path))
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             connection.close()
             raise _unreachable(self.path, error) from None
         return connection
@@ -101,14 +152,53 @@ class Client:
         try:
             return msgspec.json.decode(answer, type=kind)
         except msgspec.DecodeError as error:
-            raise errors.LabschedError(
-                f"the daemon's answer makes no sense to this version of labsched ({error}): "
-                "restart the daemon after an upgrade"
-            ) from None
+            raise errors.LabschedError(OTHER_VERSION.format(error)) from None
+
+
+class Log:
+    """A job's log, as it comes. Iterating again, after an error, goes on with the byte after the last one."""
+
+    def __init__(self, client: Client, ref: str, follow: bool, query: Mapping[str, object]) -> None:
+        self.answers = 0  # how often the daemon has begun to send it
+        self._offset = 0
+        self._client = client
+        self._query = {**query, "ref": ref, "follow": follow}
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._client.stream("log", hear=self._hear, **self._query):  # type: ignore[arg-type]
+            self._query["offset"] = self._offset = self._offset + len(piece)
+            yield piece
+
+    def _hear(self, headers: Headers) -> None:
+        try:
+            start = msgspec.json.decode(headers.get(LogStart.HEADER.lower(), ""), type=LogStart)
+        except msgspec.DecodeError:
+            raise errors.LabschedError(OTHER_VERSION.format("it does not say where the log begins")) from None
+        self._query |= {"ref": start.job, "stage": start.stage, "attempt": start.attempt, "offset": start.offset}
+        self._query.pop("lines", None)
+        self._offset = start.offset
+        self.answers += 1
 
 
 def _pieces(connection: socket.socket) -> Iterator[bytes]:
-    while piece := connection.recv(65_536):
+    with suppress(ConnectionResetError):  # it closed before it had read all that we sent
+        while piece := connection.recv(65_536):
+            yield piece
+
+
+def _next(pieces: Iterator[bytes]) -> bytes:
+    """Another piece; raises NoDaemon where there is none."""
+    piece = next(pieces, b"")
+    if not piece:
+        raise errors.NoDaemon("the daemon went away in the middle of its answer: is it being restarted?")
+    return piece
+
+
+def _whole(pieces: Iterator[bytes], length: int) -> Iterator[bytes]:
+    """As many bytes as were announced, as they come."""
+    while length > 0:
+        piece = _next(pieces)[:length]
+        length -= len(piece)
         yield piece
 
 
@@ -119,12 +209,12 @@ def _sentence(body: bytes, status: int) -> str:
         return body.decode(errors="replace").strip() or f"the daemon answered {status}"
 
 
-def _unreachable(path: Path, error: OSError) -> errors.LabschedError:
+def _unreachable(path: Path, error: OSError | ValueError) -> errors.LabschedError:
     if isinstance(error, PermissionError):
         return errors.Forbidden(f"you may not use the socket {path}: ask to be added to the group that owns it")
     if isinstance(error, FileNotFoundError):
         return errors.NoDaemon(f"no daemon: there is no socket {path}; start one with: labsched daemon")
     if isinstance(error, ConnectionRefusedError):
         return errors.NoDaemon(f"no daemon answers on {path}; start one with: labsched daemon")
-    reason: Any = error.strerror or error
+    reason: Any = getattr(error, "strerror", None) or error
     return errors.NoDaemon(f"cannot reach the daemon on {path}: {reason}")

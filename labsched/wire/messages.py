@@ -5,6 +5,7 @@ Times are ISO-8601 in UTC, durations float seconds, memory integer bytes. A repl
 """
 
 from datetime import datetime
+from typing import ClassVar
 
 from msgspec import UNSET, Struct, UnsetType, field
 
@@ -183,6 +184,20 @@ class Waited(Struct, frozen=True):
 
     done: bool
     jobs: tuple[JobRow, ...]
+
+
+class LogStart(Struct, frozen=True):
+    """A header of GET /v1/log?ref=R&stage=S&attempt=N&lines=N&offset=BYTES&follow=1: where the answer begins.
+
+    To go on where an answer was cut off: ref, stage and attempt as they stand here, offset plus the bytes received.
+    """
+
+    HEADER: ClassVar[str] = "Labsched-Log"
+
+    job: int
+    stage: str
+    attempt: int
+    offset: int
 
 
 # -- the daemon itself ----------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import msgspec
 from labsched.core.states import Outcome, State
 from labsched.wire.messages import Job, JobRow, Waited
 from tests.cli.canned import answering
-from tests.cli.conftest import Labsched, environment, eventually
+from tests.cli.conftest import environment, eventually
 from tests.cli.samples import JOB, ROWS
 
 RUNNING: Job = msgspec.structs.replace(JOB, id=430, state=State.RUNNING, outcome=None)
@@ -35,16 +35,3 @@ def test_the_time_is_up_also_while_nobody_answers(scratch: Path) -> None:
         eventually(lambda: len(asked) >= 2)
     assert waiting.communicate(timeout=30) == (b"", b"")
     assert waiting.returncode == 75
-
-
-def test_a_log_that_ends_with_the_daemon_and_not_with_the_job_says_so(scratch: Path, labsched: Labsched) -> None:
-    with answering(scratch / "socket", {"job": RUNNING, "log": b"half of it\n"}):
-        ran = labsched("logs", "430", "-f")
-    assert (ran.code, ran.out) == (3, "half of it\n")
-    assert "labsched logs 430 -f" in ran.sentence
-
-
-def test_a_log_that_ends_with_the_job_is_whole(scratch: Path, labsched: Labsched) -> None:
-    with answering(scratch / "socket", {"job": JOB, "log": b"all of it"}):
-        ran = labsched("logs", "428", "-f")
-    assert (ran.code, ran.out, ran.err) == (0, "all of it", "")
