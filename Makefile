@@ -8,7 +8,7 @@ TOOLS := $(VENV)/.tools
 DEMO := .demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format clean
+.PHONY: help install demo test lint format clean bench-pools
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ lint: $(TOOLS) ## ruff, mypy (strict on core, wire and store) and the import dir
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --config setup.cfg
+
+bench-pools: install ## twelve blocks through RAM=2 and CPU=4: the most at once, and how long slots stand idle
+	$(VENV)/bin/python benchmarks/pools.py
 
 format: $(TOOLS) ## put the code in shape
 	$(VENV)/bin/ruff check --fix .

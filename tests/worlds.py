@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from labsched.core.model import JobSpec, StageSpec
 from labsched.errors import NoDaemon
+from labsched.store.upgrade import upgrade
 from labsched.wire.client import Client
 from labsched.wire.messages import Daemon, Job, Jobs, Status, Submitted, Waited
 from labsched.wire.requests import Submit, Verb
@@ -27,6 +29,22 @@ def eventually(true: Callable[[], bool], seconds: float = 20.0) -> None:
     while not true():
         assert time.monotonic() < deadline, "it did not become true in time"
         time.sleep(0.01)
+
+
+@cache
+def empty_queue() -> bytes:
+    """The file of an empty queue: made once, since its making takes longer than most of what is tried with it."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "queue.db"
+        upgrade(path)
+        return path.read_bytes()
+
+
+def new_state(folder: Path) -> None:
+    """A state folder that has an empty queue, unless it has one already."""
+    folder.mkdir(mode=0o750, exist_ok=True)
+    if not (folder / "queue.db").exists():
+        (folder / "queue.db").write_bytes(empty_queue())
 
 
 @dataclass
@@ -49,6 +67,7 @@ class World:
     def start(self) -> None:
         """Start the daemon and wait until it answers."""
         (self.folder / "config.toml").write_text(self.config)
+        new_state(self.folder / "state")
         words = ["daemon", "--state", "state", "--socket", "s", "--config", "config.toml"]
         with (self.folder / "daemon.log").open("ab") as log:
             self.process = subprocess.Popen(

@@ -27,6 +27,7 @@ from labsched.errors import BadRequest, Refused
 from labsched.paths import MAX_SOCKET_PATH
 from labsched.store import verbs
 from labsched.store.engine import Store
+from labsched.store.upgrade import is_current
 
 log = logging.getLogger("labsched")
 GOODBYE_S = 1.0  # for answers that are under way when the daemon stops
@@ -93,6 +94,8 @@ def default_pools() -> dict[str, int]:
 
 def _upgrade(path: Path) -> None:
     """Bring the database up to date, in a process of its own: Alembic need not stay in the daemon's memory."""
+    if is_current(path):
+        return
     words = [sys.executable, "-m", "labsched.store.upgrade", str(path)]
     done = subprocess.run(words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
     said = done.stderr.decode(errors="replace").strip()

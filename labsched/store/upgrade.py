@@ -10,6 +10,21 @@ import sqlalchemy as sa
 from labsched.errors import Refused
 from labsched.store.engine import open_engine
 
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+
+def is_current(path: Path) -> bool:
+    """Whether the database at `path` needs no `upgrade`; without Alembic, whose import takes a second.
+
+    The newest revision is the last file by name: they are numbered.
+    """
+    newest = max(file.name.partition("_")[0] for file in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            return connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(newest,)]
+    except sqlite3.Error:
+        return False
+
 
 def upgrade(path: Path) -> str | None:
     """Make the database at `path` current, or make a new one; returns the backup's path where one was needed.
@@ -21,7 +36,7 @@ def upgrade(path: Path) -> str | None:
     from alembic.runtime.migration import MigrationContext
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent.parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     scripts = script.ScriptDirectory.from_config(config)
     head = scripts.get_current_head()
     engine = open_engine(path)

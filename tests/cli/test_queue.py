@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.cli.conftest import Labsched, environment, eventually
+from tests.worlds import new_state
 
 CONFIG = """\
 [pools]
@@ -27,6 +28,7 @@ stop_grace = 1.0
 
 @contextmanager
 def daemon(scratch: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    new_state(scratch / "state")
     words = ["daemon", "--state", "state", "--socket", "socket", "--config", "lab.toml"]
     with (scratch / "daemon.log").open("ab") as log:
         process = subprocess.Popen(
