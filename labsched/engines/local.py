@@ -13,9 +13,8 @@ from pathlib import Path
 from labsched.core.explain import duration
 from labsched.core.model import Began, Ended
 from labsched.core.states import Outcome
-from labsched.engines import rundir
+from labsched.engines import processes, rundir
 from labsched.engines.base import Look, Order, Tell
-from labsched.engines.processes import Memory
 
 log = logging.getLogger(__name__)
 # Neither site nor the user's environment: the parent of all shims starts fast and stays small.
@@ -23,6 +22,8 @@ _SERVE = "import sys; sys.path.insert(0, sys.argv[1]); from labsched.engines.shi
 _ROOT = str(Path(__file__).parent.parent.parent)
 MAX_MESSAGE = 8_192
 MAX_LAUNCHES = 3
+SWEEP_S = 0.02  # between looks whether what was killed is gone
+_MARK = "LABSCHED_PROGRESS"
 AGAIN_S = 1.0  # until the next try of what failed for want of room, memory or descriptors
 
 
@@ -35,7 +36,7 @@ class Local:
         self._boot_id = boot_id
         self._grace = grace
         self._nice = nice
-        self._memory = Memory()
+        self._memory = processes.Memory()
         self._orders: dict[int, Order] = {}  # attempts that have not ended, as far as we know
         self._shims: dict[int, int] = {}  # their shims' pidfds
         self._stopping: set[int] = set()
@@ -202,6 +203,10 @@ class Local:
         if order.boot_id != self._boot_id:
             return self._end(order, "the machine was rebooted while it ran", Outcome.LOST)
         if rundir.has_begun(order.folder):
+            # Its command went with the shim, but not what that has started: as long as it lives the slot is not free.
+            if processes.kill_marked(os.fsencode(f"{_MARK}={self._mark(order)}")):
+                self._waiting[order.attempt] = asyncio.get_running_loop().call_later(SWEEP_S, self._find, order)
+                return None
             return self._end(order, "its shim was killed, so nobody knows how it ended", Outcome.LOST)
         if order.attempt in self._stopping:
             return self._end(order, None, Outcome.CANCELLED)
@@ -255,11 +260,16 @@ class Local:
             if attempt not in self._shims and not self._closed:
                 self._find(order)
 
+    @staticmethod
+    def _mark(order: Order) -> str:
+        """What no other attempt's environment has: whoever has it is of this attempt's tree, wherever it went."""
+        return f"{order.folder}/{rundir.PROGRESS}"
+
     def _spec(self, order: Order) -> dict[str, object]:
         return {
             "argv": list(order.argv),
             "cwd": order.cwd,
-            "env": {**order.env, "LABSCHED_PROGRESS": f"{order.folder}/{rundir.PROGRESS}"},
+            "env": {**order.env, _MARK: self._mark(order)},
             "outputs": list(order.outputs),
             "time_limit": order.time_limit,
             "stop_grace": self._grace,

@@ -6,6 +6,7 @@ which matters where the daemon asks while stages start.
 
 import contextlib
 import os
+import signal
 import time
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -35,6 +36,34 @@ def descendants(root: int, of: Table | None = None) -> list[int]:
     for pid in found:
         found += children.get(pid, ())
     return found
+
+
+def marked(mark: bytes) -> list[int]:
+    """The pids of all processes that were started with `mark`, a ``NAME=VALUE``, in their environment."""
+    return [pid for pid in table() if _has(pid, mark)]
+
+
+def kill_marked(mark: bytes) -> bool:
+    """Kill all processes that have `mark` in their environment; whether there were any, that may not be gone yet."""
+    found = False
+    for pid in marked(mark):
+        with contextlib.suppress(OSError):
+            pidfd = os.pidfd_open(pid)
+            try:
+                if _has(pid, mark):  # so the pidfd is no stranger's that has got the number since
+                    found = True
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            finally:
+                os.close(pidfd)
+    return found
+
+
+def _has(pid: int, mark: bytes) -> bool:
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return mark in file.read().split(b"\0")
+    except OSError:
+        return False
 
 
 class Memory:

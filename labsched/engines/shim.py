@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 
 from labsched.engines import processes, rundir
 
-PR_SET_CHILD_SUBREAPER = 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 TERMINATE = WATCHED - {signal.SIGCHLD}
 KILL_AGAIN_S = 0.1
@@ -85,12 +85,12 @@ def _shim(link: socket.socket, libc: ctypes.CDLL, attempt: str, folder: str) -> 
         for fd in (0, 1, 2):
             os.dup2(null, fd)
         libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        _run(link, attempt, folder)
+        _run(link, libc, attempt, folder)
     finally:
         os._exit(0)
 
 
-def _run(link: socket.socket, attempt: str, folder: str) -> None:
+def _run(link: socket.socket, libc: ctypes.CDLL, attempt: str, folder: str) -> None:
     lock = os.open(os.path.join(folder, rundir.LOCK), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -103,7 +103,7 @@ def _run(link: socket.socket, attempt: str, folder: str) -> None:
         _record(folder, {"error": "its folder was damaged", "started": started, "ended": started})
         return
     try:
-        pid = _start(spec, os.path.join(folder, rundir.LOG))
+        pid = _start(libc, spec, os.path.join(folder, rundir.LOG))
     except OSError as error:
         _record(folder, {"error": _why(error, spec), "started": started, "ended": time.time()})
         return
@@ -207,14 +207,18 @@ def _name(number: int) -> str:
         return f"signal {number}"
 
 
-def _start(spec: dict[str, Any], log: str) -> int:
-    """Start the command; raises the OSError that starting it raised."""
+def _start(libc: ctypes.CDLL, spec: dict[str, Any], log: str) -> int:
+    """Start the command, which does not survive us; raises the OSError that starting it raised."""
+    shim = os.getpid()
     log_fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o640)
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             os.setsid()
+            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != shim:
+                os._exit(127)
             os.dup2(log_fd, 1)
             os.dup2(log_fd, 2)
             for name in ("SIGPIPE", "SIGXFSZ"):  # Python ignores these, and what is ignored stays so across exec

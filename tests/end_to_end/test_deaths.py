@@ -96,7 +96,7 @@ def test_a_killed_shim_is_noticed_and_its_attempt_is_lost() -> None:
         os.kill(shim, signal.SIGKILL)
         [job] = it.wait(number)
         assert (job.outcome, job.stages[0].reason) == ("lost", "its shim was killed, so nobody knows how it ended")
-        os.kill(pid, signal.SIGKILL)
+        assert not alive(pid)
 
 
 def test_the_parent_of_the_shims_is_replaced_when_it_dies() -> None:

@@ -191,6 +191,29 @@ def test_a_stop_is_polite_at_first_and_nobody_gets_away(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
+@pytest.mark.parametrize("away", [False, True], ids=["with its engine there", "while there is no engine"])
+def test_a_killed_shim_takes_the_whole_tree_with_it(tmp_path: Path, away: bool) -> None:
+    async def go() -> None:
+        async with place(tmp_path) as it:
+            order = it.python(DAEMONIZED + "\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)")
+            it.engine.launch(order)
+            await it.began(order)
+            await until(lambda: log(order.folder).endswith(b"\n"))
+            stray, command = int(log(order.folder)), it.engine.look(order.folder).pid
+            assert command is not None
+            if away:
+                await it.engine.close()
+            os.kill(rundir.holder(order.folder), signal.SIGKILL)
+            if away:
+                await it.restart()
+                it.engine.adopt(order)
+            assert (await it.end(order)).outcome == Outcome.LOST
+            assert not alive(stray)
+            assert not alive(command)
+
+    asyncio.run(go())
+
+
 def test_what_a_command_leaves_behind_is_ended_before_its_end_is_told(tmp_path: Path) -> None:
     async def go() -> None:
         async with place(tmp_path, grace=0.3) as it:
