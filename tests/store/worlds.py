@@ -1,5 +1,6 @@
 """A queue in a file, without a daemon: what the store is tried on."""
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,18 +23,21 @@ OK = Outcome.SUCCEEDED
 FAILED = Outcome.FAILED
 
 
+@functools.cache
+def _engine(path: Path) -> sa.Engine:
+    return open_engine(path, synchronous="OFF")  # it holds no connections, but every statement that it ever compiled
+
+
 class Queue:
     """A database with pools, and the store's functions on it. Every call is a transaction and a second of its own."""
 
     def __init__(self, path: Path, pools: dict[str, int] | None = None) -> None:
-        self.engine = open_engine(path, synchronous="OFF")
-        self.connection = self.engine.connect()
+        self.connection = _engine(path).connect()
         self.clock = itertools.count(1_000_000)
         self.do(verbs.declare_pools, pools or POOLS)
 
     def close(self) -> None:
         self.connection.close()
-        self.engine.dispose()
 
     def do(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """All of the work, or nothing where it raises."""
