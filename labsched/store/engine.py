@@ -24,7 +24,9 @@ BUSY_TIMEOUT_S = 30.0
 
 def open_engine(path: Path, *, synchronous: str = "FULL") -> sa.Engine:
     """An engine on the file at `path`: WAL, foreign keys, and transactions that begin where we say (not the driver)."""
-    engine = sa.create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": BUSY_TIMEOUT_S})
+    url = sa.URL.create("sqlite", database=str(path))  # not as text: a folder may be called `100%?`
+    connect_args = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}  # a Worker's is opened for its thread
+    engine = sa.create_engine(url, poolclass=NullPool, connect_args=connect_args)
 
     @sa.event.listens_for(engine, "connect")
     def _connected(connection: sqlite3.Connection, _record: object) -> None:
@@ -36,28 +38,41 @@ def open_engine(path: Path, *, synchronous: str = "FULL") -> sa.Engine:
 
 
 class Worker:
-    """A thread with a connection: runs what it is given, in order, many in one transaction."""
+    """A thread with a connection: runs what it is given, in order, many in one transaction.
+
+    Raises TryLater where the database cannot be opened.
+    """
 
     def __init__(self, engine: sa.Engine, *, begin: str, name: str) -> None:
-        self._engine = engine
+        try:
+            self._connection = engine.connect()
+        except Exception as error:
+            raise readable(error) from None
         self._begin = begin
+        self._closed = False
         self._queue: queue.SimpleQueue[tuple[Work[Any], asyncio.Future[Any]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     async def __call__(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Run ``work(connection, *args, **kwargs)`` in the thread; returns once it is committed."""
+        """Run ``work(connection, *args, **kwargs)`` in the thread; returns once it is committed.
+
+        Raises what the work raises, and TryLater where the disk is full or the worker is closed.
+        """
+        if self._closed:  # nobody would ever answer
+            raise TryLater("the queue is closed: the daemon is going down")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.put((lambda connection: work(connection, *args, **kwargs), future))
         return await future
 
     def close(self) -> None:
         """Finish what was given, then end."""
+        self._closed = True
         self._queue.put(None)
         self._thread.join()
 
     def _run(self) -> None:
-        with self._engine.connect() as connection:
+        with self._connection as connection:
             while True:
                 batch = [self._queue.get()]
                 while not self._queue.empty():
@@ -77,6 +92,8 @@ class Worker:
                 try:
                     results.append((future, work(connection), None))
                 except Exception as error:  # handed to whoever asked for the work
+                    if not _in_transaction(connection):
+                        raise  # a full disk: SQLite has undone all of the batch, this savepoint too
                     connection.exec_driver_sql("ROLLBACK TO work")
                     results.append((future, None, readable(error)))
                 connection.exec_driver_sql("RELEASE work")
@@ -84,15 +101,21 @@ class Worker:
         except Exception as error:  # nothing of the batch is on disk: everybody is told so
             failed = readable(error)
             results = [(future, None, failed) for _, future in batch]
-            if connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+            if _in_transaction(connection):
                 connection.exec_driver_sql("ROLLBACK")
         connection.rollback()  # forgets SQLAlchemy's own idea of a transaction; SQLite's has ended above
         for future, result, failure in results:
             future.get_loop().call_soon_threadsafe(_settle, future, result, failure)
 
 
+def _in_transaction(connection: sa.Connection) -> bool:
+    """What SQLite itself says; SQLAlchemy knows nothing of our transactions."""
+    raw: Any = connection.connection.dbapi_connection
+    return bool(raw.in_transaction)
+
+
 def readable(error: Exception) -> Exception:
-    """A full disk or a busy database as a sentence; anything else unchanged."""
+    """A full disk, a busy database or one that cannot be opened as a sentence; anything else unchanged."""
     if isinstance(error, sa.exc.OperationalError):
         what = str(error.orig)
         if "full" in what or "disk I/O" in what:
@@ -101,6 +124,8 @@ def readable(error: Exception) -> Exception:
             return TryLater("the queue is in use by another program: close whatever has its database open")
         if "readonly" in what:
             return TryLater("the queue cannot be written: its file is read-only")
+        if "unable to open" in what:
+            return TryLater(f"the queue cannot be opened ({what}): is its folder there, writable, and not full?")
     return error
 
 
