@@ -1,6 +1,5 @@
 """labsched doctor: is everything there, and what to do where it is not."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,10 +14,10 @@ from labsched.cli import table, words
 from labsched.cli.context import client, json_option, print_json, quiet_option, socket_option
 from labsched.errors import Forbidden, LabschedError, NoDaemon
 from labsched.paths import config_file
+from labsched.recipes import folders
 from labsched.wire.client import Client
 from labsched.wire.messages import Daemon, Doctor, Finding
 
-LITTLE_DISK = 20_000_000_000  # bytes: a block of an hour and what klusta makes of it
 KLUSTA_PATIENCE = 60.0  # seconds: the first import compiles
 KLUSTA = "from labsched.ephys.klusta import compat; compat.apply(); import klusta.launch; print(klusta.__version__)"
 HUES = {"ok": "green", "note": "dim", "warning": "yellow", "problem": "red"}
@@ -76,9 +75,10 @@ def examine(ask: Client, config: str | None) -> Iterator[Finding]:
         found = daemon.settings.get("sort")
         sort, python = found if isinstance(found, dict) else {}, daemon.python
     yield _klusta(python)
-    yield from _folders(sort)
     yield from _probe(sort.get("probe"))
-    if daemon is not None:
+    if daemon is None:
+        yield from (Finding(level=level, what=what, mend=remedy) for level, what, remedy in folders.examine(sort))
+    else:
         try:
             yield from ask.get("doctor", Doctor).findings
         except LabschedError as error:
@@ -122,51 +122,6 @@ def _klusta(python: str) -> Finding:
         why = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
         return Finding(level="problem", what=f"klusta cannot be imported by {python}: {why}", mend=mend)
     return Finding(level="ok", what=f"klusta {done.stdout.strip()} works in {python}")
-
-
-def _folders(sort: dict[str, Any]) -> Iterator[Finding]:
-    source, target = _before_block(sort.get("source")), _before_block(sort.get("target"))
-    if source is not None:
-        if not source.is_dir():
-            yield Finding(level="problem", what=f"there is no folder {source}, where blocks should lie", mend=_SET)
-        elif not os.access(source, os.R_OK | os.X_OK):
-            yield Finding(level="problem", what=f"you may not read {source}, where blocks lie", mend=f"ls -ld {source}")
-        else:
-            yield Finding(level="ok", what=f"blocks lie in {source}")
-    if target is not None:
-        there = target
-        while not there.exists() and there != there.parent:
-            there = there.parent
-        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-            mend = f"make it, and let people write there: mkdir -p {target}"
-            yield Finding(level="problem", what=f"you may not write to {target}, where results go", mend=mend)
-        else:
-            yield Finding(level="ok", what=f"results go to {target}" + ("" if target.exists() else " (to be made)"))
-        if there.is_dir():
-            yield _disk(there)
-
-
-_SET = "make it, or set source in [sort] of the configuration"
-
-
-def _before_block(pattern: object) -> Path | None:
-    """The folder that a pattern starts with: what stands before the part with {block} or {name} in it."""
-    if not isinstance(pattern, str):
-        return None
-    parts = Path(pattern).parts
-    fixed = next((i for i, part in enumerate(parts) if "{" in part), len(parts))
-    return Path(*parts[:fixed])
-
-
-def _disk(folder: Path) -> Finding:
-    found = os.statvfs(folder)
-    free, total = found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
-    what = f"{words.memory(free)} of {words.memory(total)} are free for results"
-    if free < LITTLE_DISK:
-        return Finding(
-            level="warning", what=what, mend=f"make room: klusta needs about three times a recording ({folder})"
-        )
-    return Finding(level="ok", what=what)
 
 
 def _probe(probe: object) -> Iterator[Finding]:

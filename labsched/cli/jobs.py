@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from labsched.cli import table, words
+from labsched.core import units
 from labsched.wire.messages import JobRow, StageMark
 
 HEAD = ("ID", "BLOCK / COMMAND", "STAGES", "STATE", "USER", "TIME", "WHY")
@@ -31,7 +32,7 @@ def render_rows(rows: Sequence[JobRow], cells: int | None, colour: bool, ended: 
                 words.state_word(row.state, row.outcome, row.held),
                 row.user,
                 *when,
-                words.duration(row.seconds),
+                units.duration(row.seconds),
                 row.why,
             ]
         )

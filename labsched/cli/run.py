@@ -14,9 +14,10 @@ import click
 from labsched import config as configuration
 from labsched import paths
 from labsched.cli import blocks as looking
-from labsched.cli import queueing, words
+from labsched.cli import queueing
 from labsched.cli.context import socket_option
 from labsched.cli.types import BLOCK
+from labsched.core import units
 from labsched.core.model import StageSpec
 from labsched.errors import LabschedError, Refused
 from labsched.recipes import environ
@@ -102,7 +103,7 @@ def _run(stage: StageSpec, env: dict[str, str], grace: float) -> int:
         return 128 + stop.number
     except subprocess.TimeoutExpired:
         _end(child, grace)
-        limit = words.duration(stage.time_limit or 0)
+        limit = units.duration(stage.time_limit or 0)
         raise LabschedError(f"{stage.name} was ended after its time limit of {limit}: give it more in [sort]") from None
     if code < 0:
         raise LabschedError(f"{stage.name} was killed by {signal.Signals(-code).name}: run the block again")
@@ -111,7 +112,7 @@ def _run(stage: StageSpec, env: dict[str, str], grace: float) -> int:
     missing = [path for path in stage.outputs if not Path(stage.cwd, path).exists()]
     if missing:
         raise LabschedError(f"{stage.name} ended without its output {missing[0]}: what it printed may say why")
-    click.echo(f"{stage.name}: done after {words.duration(time.monotonic() - began)}", err=True)
+    click.echo(f"{stage.name}: done after {units.duration(time.monotonic() - began)}", err=True)
     return 0
 
 

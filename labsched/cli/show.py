@@ -9,6 +9,7 @@ from msgspec import UNSET
 from labsched.cli import table, words
 from labsched.cli.context import client, json_option, print_json, print_numbers, quiet_option, socket_option
 from labsched.cli.types import ABOUT_JOB, JOB
+from labsched.core import units
 from labsched.core.states import State
 from labsched.wire.messages import Attempt, Job, Stage
 
@@ -41,7 +42,7 @@ def show(name: str, env: bool, as_json: bool, quiet: bool) -> None:
 
 def render(job: Job, now: datetime, colour: bool = False) -> list[str]:
     """The lines of `labsched show` at this time."""
-    held = job.held_by is not None
+    held = job.held_by is not None and job.state != State.ENDED
     word = words.state_word(job.state, job.outcome, held)
     lines = [
         f"{table.paint(str(job.id), 'bold', colour)}  {table.clean(job.name)}  "
@@ -51,7 +52,7 @@ def render(job: Job, now: datetime, colour: bool = False) -> list[str]:
     if job.started is not None:
         lines.append(_line("started", _when(job.started, now)))
     if job.ended is not None:
-        took = f", {words.duration((job.ended - job.started).total_seconds())} later" if job.started else ""
+        took = f", {units.duration((job.ended - job.started).total_seconds())} later" if job.started else ""
         lines.append(_line("ended", _when(job.ended, now) + took))
     if job.priority:
         lines.append(_line("priority", str(job.priority)))
@@ -69,7 +70,7 @@ def _stage(stage: Stage, now: datetime, colour: bool) -> list[str]:
     head = f"{words.mark(stage.state, stage.outcome)}{stage.name}  {words.state_word(stage.state, stage.outcome)}"
     live = [] if stage.progress is None else [f"{100 * stage.progress:.0f} %"]
     live += [stage.note] if stage.note else []
-    live += [words.memory(stage.memory)] if stage.memory else []
+    live += [units.size(stage.memory)] if stage.memory else []
     lines = [table.paint(head, hue, colour)]
     lines += [_line("why", stage.why)] if stage.why else []
     lines += [_line("reason", stage.reason)] if stage.reason else []
@@ -79,7 +80,7 @@ def _stage(stage: Stage, now: datetime, colour: bool) -> list[str]:
         _line("folder", stage.cwd),
         _line("needs", ", ".join(f"{pool}={slots}" for pool, slots in stage.needs.items()) or "nothing"),
     ]
-    lines += [_line("time limit", words.duration(stage.time_limit))] if stage.time_limit is not None else []
+    lines += [_line("time limit", units.duration(stage.time_limit))] if stage.time_limit is not None else []
     lines += [_line("output", path) for path in stage.outputs]
     if stage.env_values is UNSET:
         lines.append(_line("environment", ", ".join(stage.env) or "empty"))
@@ -100,9 +101,9 @@ def _attempt(attempt: Attempt, now: datetime) -> list[str]:
     parts += [attempt.signal] if attempt.signal else []
     if attempt.started is not None:
         parts.append(f"from {_when(attempt.started, now)}")
-        parts.append(f"for {words.duration(((attempt.ended or now) - attempt.started).total_seconds())}")
-    parts += [f"peak memory {words.memory(attempt.peak_memory)}"] if attempt.peak_memory is not None else []
-    parts += [f"CPU time {words.duration(attempt.cpu_time)}"] if attempt.cpu_time is not None else []
+        parts.append(f"for {units.duration(((attempt.ended or now) - attempt.started).total_seconds())}")
+    parts += [f"peak memory {units.size(attempt.peak_memory)}"] if attempt.peak_memory is not None else []
+    parts += [f"CPU time {units.duration(attempt.cpu_time)}"] if attempt.cpu_time is not None else []
     parts += [f"process {attempt.pid}"] if attempt.pid is not None else []
     lines = [_line(f"attempt {attempt.number}", ", ".join(parts))]
     lines += [_line("", attempt.reason)] if attempt.reason else []

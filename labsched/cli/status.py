@@ -1,6 +1,7 @@
 """labsched status: what runs, what waits and why, and what failed."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import click
 
@@ -8,11 +9,14 @@ from labsched import __version__
 from labsched.cli import jobs, table, words
 from labsched.cli.context import client, json_option, print_json, print_numbers, quiet_option, socket_option
 from labsched.cli.types import POSITIVE
+from labsched.core import units
 from labsched.core.states import Outcome
 from labsched.wire.messages import JobRow, Pool, Status
 
 PLAIN_CELLS = 100  # how far apart the two ends of a line are where there is no terminal to fit
 BAR_CELLS = 16
+FRAME_LINES = 10  # of the screen that are not jobs, the shell's own next line included
+LEAST_ROWS = 8
 HINTS = "-a all · -w watch · --json"
 BAD = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.LOST)
 
@@ -38,11 +42,13 @@ def status(everything: bool, watch: bool, limit: int | None, as_json: bool, quie
       labsched status --json | jq '.jobs[] | select(.state == "running")'
     """
     ask = client()
-    query = {"all": everything, "limit": limit}
+    query: dict[str, bool | int | None] = {"all": everything, "limit": limit}
     if watch:
         from labsched.cli import watching
 
         return watching.watch(ask, query, as_json, quiet)
+    if not (as_json or quiet):
+        query["limit"] = limit or _rows_that_fit()
     answer = ask.get("status", Status, **query)
     if as_json:
         print_json(answer)
@@ -53,12 +59,17 @@ def status(everything: bool, watch: bool, limit: int | None, as_json: bool, quie
     return None
 
 
+def _rows_that_fit() -> int | None:
+    """On a terminal as many jobs as leave the header in sight; the daemon's own number elsewhere."""
+    return max(table.terminal_size()[1] - FRAME_LINES, LEAST_ROWS) if table.terminal_width() else None
+
+
 def render(answer: Status, cells: int | None, colour: bool = False) -> list[str]:
     """The lines of `labsched status`, for a terminal of so many `cells` (None: nothing is cut)."""
     lines = jobs.render_rows(answer.jobs, cells, colour)
     natural = max(PLAIN_CELLS, *(table.width(text) for text in jobs.render_rows(answer.jobs, cells, False)))
     across = natural if cells is None else min(natural, cells)
-    result = [*header(answer, across, colour), "", *pool_lines(answer.pools, across, colour), ""]
+    result = [*header(answer, across, colour), "", *pool_lines(answer.pools, answer.now, across, colour), ""]
     result += lines if answer.jobs else [" nothing runs, nothing waits: labsched submit BLOCK queues a block"]
     if answer.more:
         result.append(f" … {answer.more:,} more: -n {len(answer.jobs) + answer.more} shows them all")
@@ -70,7 +81,7 @@ def header(answer: Status, cells: int, colour: bool) -> list[str]:
     counts = answer.counts
     parts = [
         f"labsched on {table.clean(answer.host)}",
-        f"up {words.duration(answer.uptime)}",
+        f"up {units.duration(answer.uptime)}",
         f"{counts.running:,} running",
         f"{counts.waiting:,} waiting",
         *([f"{counts.failed_today:,} failed today"] if counts.failed_today else []),
@@ -86,10 +97,10 @@ def header(answer: Status, cells: int, colour: bool) -> list[str]:
     return lines
 
 
-def pool_lines(pools: Sequence[Pool], cells: int, colour: bool) -> list[str]:
+def pool_lines(pools: Sequence[Pool], now: datetime, cells: int, colour: bool) -> list[str]:
     """The pools with their bars, as many on a line as fit. A pool without slots that nobody asks for is left out."""
     shown = [p for p in pools if p.slots or p.used or p.waiting or p.paused_by]
-    texts = [_pool(pool, colour) for pool in shown]
+    texts = [_pool(pool, now, colour) for pool in shown]
     lines: list[str] = []
     gap = 7 if sum(n for _, n in texts) + 7 * (len(texts) - 1) <= cells else 3
     at = 0
@@ -103,14 +114,14 @@ def pool_lines(pools: Sequence[Pool], cells: int, colour: bool) -> list[str]:
     return lines
 
 
-def _pool(pool: Pool, colour: bool) -> tuple[str, int]:
+def _pool(pool: Pool, now: datetime, colour: bool) -> tuple[str, int]:
     size = min(max(pool.slots, 1), BAR_CELLS)
     filled = size if pool.used >= pool.slots > 0 else pool.used * size // max(pool.slots, 1)
     if pool.used and pool.slots:
         filled = max(filled, 1)
     name = table.clean(pool.name)
     if pool.paused_by:
-        when = f" {pool.paused_at.astimezone():%H:%M}" if pool.paused_at else ""
+        when = f" {words.moment(pool.paused_at, now)}" if pool.paused_at else ""
         note = f"paused by {table.clean(pool.paused_by)}{when}"
     else:
         note = f"{pool.waiting:,} waiting"

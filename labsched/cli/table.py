@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Sequence
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
+LEAST_CELLS = 8  # of a column that can be cut
 LONG_WORD = 10  # cells below which a cut word shows only how it begins
 
 
@@ -126,7 +127,8 @@ def render(
     widths = [max(width(row[i]) for row in every) for i in range(len(head))]
     if cells is not None:
         room = cells - indent - 2 * (len(head) - 1) - sum(n for i, n in enumerate(widths) if i not in flexible)
-        least = [max(width(head[i]), 8) for i in flexible]
+        wanted = [max(width(head[i]), LEAST_CELLS) for i in flexible]
+        least = wanted if sum(wanted) <= room else [LEAST_CELLS] * len(flexible)
         for i, n in zip(flexible, fit([widths[i] for i in flexible], least, room), strict=True):
             widths[i] = n
     lines = []

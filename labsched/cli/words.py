@@ -39,28 +39,6 @@ def state_colour(state: State, outcome: Outcome | None) -> str:
     return _entry(state, outcome)[2]
 
 
-def duration(seconds: float) -> str:
-    """``18s``, ``4m``, ``2h05``, ``3d 4h``: as the daemon's own texts have it (core.explain.duration)."""
-    total = max(int(seconds), 0)
-    if total < 60:
-        return f"{total}s"
-    if total < 3600:
-        return f"{total // 60}m"
-    if total < 86400:
-        return f"{total // 3600}h{total % 3600 // 60:02}"
-    return f"{total // 86400}d {total % 86400 // 3600}h"
-
-
-def memory(size: int) -> str:
-    """Bytes as ``10.8 GB`` (powers of ten, as disks and people count)."""
-    value = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 999.5:
-            return f"{value:.1f} {unit}" if unit == "GB" else f"{value:.0f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
-
-
 def clock(when: datetime) -> str:
     """``Sun 22 Nov 12:31``, local time."""
     return when.astimezone().strftime("%a %d %b %H:%M")

@@ -2,6 +2,7 @@
 
 from labsched.core.model import Waiting
 from labsched.core.plan import Blocked, Obstacle, Plan, line_of
+from labsched.core.units import duration
 
 
 def why(plan: Plan, stage: Waiting, now: float, ahead: int = 0) -> str:
@@ -9,10 +10,13 @@ def why(plan: Plan, stage: Waiting, now: float, ahead: int = 0) -> str:
 
     `ahead` is the number of stages of the same line that are older. Times are seconds since the epoch.
     """
-    blocked = plan.blocked.get(line_of(stage))
-    if blocked is None:
+    line = line_of(stage)
+    starting = [each.stage for each in plan.starts if line_of(each) == line]
+    blocked = plan.blocked.get(line)
+    if blocked is None or stage.stage in starting:
         return "starting"
-    if ahead and blocked.obstacle in (Obstacle.FULL, Obstacle.RESERVED):
+    ahead -= len(starting)
+    if ahead > 0 and blocked.obstacle in (Obstacle.FULL, Obstacle.RESERVED):
         return f"{blocked.pool} full: {ahead} before it"
     return _in_words(blocked, stage, now)
 
@@ -34,15 +38,3 @@ def _in_words(blocked: Blocked, stage: Waiting, now: float) -> str:
                 return f"{pool} full"
             when = "" if blocked.at is None else f" (~{duration(blocked.at - now)})"
             return f"{pool} full: next after {blocked.after.job}{when}"
-
-
-def duration(seconds: float) -> str:
-    """Short for people: ``18s``, ``4m``, ``2h05``, ``3d 4h``."""
-    total = max(int(seconds), 0)
-    if total < 60:
-        return f"{total}s"
-    if total < 3600:
-        return f"{total // 60}m"
-    if total < 86400:
-        return f"{total // 3600}h{total % 3600 // 60:02}"
-    return f"{total // 86400}d {total % 86400 // 3600}h"

@@ -193,7 +193,7 @@ class Api:
             ended_at_first = ended if ended_at_first is None else ended_at_first
             done = ended == len(rows)
             left = end - time.monotonic()
-            if done or ended > ended_at_first or left <= 0:
+            if done or ended > ended_at_first or left <= 0 or self.loop.draining:
                 return _reply(wire.Waited(done, rows))
             await self.loop.bus.wait(revision, left)
 
@@ -249,7 +249,7 @@ class Api:
         await response.prepare(request)
         task = asyncio.current_task()
         assert task is not None
-        watch = asyncio.create_task(_until_gone(request, task))
+        watch = asyncio.create_task(self._until_gone(request, task))
         try:
             async for piece in pieces:
                 await response.write(piece)
@@ -263,6 +263,15 @@ class Api:
         finally:
             watch.cancel()
         return response
+
+    async def _until_gone(self, request: web.Request, task: asyncio.Task[object]) -> None:
+        """Cancel the task once nobody reads its answer (a silent log would not notice for days), or when we stop."""
+        while (transport := request.transport) is not None and not transport.is_closing():
+            if self.loop.draining:
+                transport.abort()
+                break
+            await self.loop.bus.wait(self.loop.bus.revision, GONE_S)
+        task.cancel()
 
     # -- verbs ------------------------------------------------------------------------------------------------------
 
@@ -417,13 +426,6 @@ async def _part(file: BinaryIO | None, start: int, left: int) -> AsyncIterator[b
         while left and (block := file.read(min(left, logs.BLOCK))):
             left -= len(block)
             yield block
-
-
-async def _until_gone(request: web.Request, task: asyncio.Task[object]) -> None:
-    """Cancel the task once nobody reads its answer: a silent log would not notice for days."""
-    while request.transport is not None and not request.transport.is_closing():
-        await asyncio.sleep(GONE_S)
-    task.cancel()
 
 
 def _in_brief(record: logging.LogRecord) -> bool:

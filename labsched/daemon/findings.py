@@ -1,21 +1,26 @@
 """What the daemon finds when it examines itself, for `labsched doctor`."""
 
-import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
+
+import psutil
 
 from labsched.core.model import Pool
-from labsched.daemon.views import size
+from labsched.core.units import size
+from labsched.recipes import folders
 from labsched.wire.messages import Finding
 
 LITTLE = 1_000_000_000  # bytes free under which the queue is in danger
 
 
-def findings(state: Path, pools: Mapping[str, Pool], trouble: str | None) -> Iterator[Finding]:
-    """One finding after the other: the queue, its disk, the pools."""
+def findings(state: Path, pools: Mapping[str, Pool], sort: Mapping[str, Any], trouble: str | None) -> Iterator[Finding]:
+    """One finding after the other: the blocks' folders, the queue, its disk, the machine, the pools."""
+    for level, what, mend in folders.examine(sort):
+        yield Finding(level=level, what=what, mend=mend)
     if trouble:
         yield Finding(level="problem", what=f"nothing starts: {trouble}", mend="mend that; it goes on by itself")
     with closing(sqlite3.connect(f"file:{state / 'queue.db'}?mode=ro", uri=True)) as connection:
@@ -33,9 +38,11 @@ def findings(state: Path, pools: Mapping[str, Pool], trouble: str | None) -> Ite
         )
     else:
         yield Finding(level="ok", what=f"{size(free)} are free for {state}")
+    memory = psutil.virtual_memory()
+    yield Finding(level="ok", what=f"{size(memory.available)} of {size(memory.total)} memory are available")
     words = ", ".join(f"{pool.name} {pool.slots}" + (" (paused)" if pool.paused else "") for pool in pools.values())
     yield Finding(level="ok", what=f"pools: {words}")
-    processors = len(os.sched_getaffinity(0))
+    processors = len(psutil.Process().cpu_affinity())
     if "CPU" in pools and pools["CPU"].slots > processors:
         yield Finding(
             level="note",

@@ -12,6 +12,7 @@ from labsched.core import explain, states
 from labsched.core.model import Snapshot, Waiting
 from labsched.core.plan import Plan, plan
 from labsched.core.states import OPEN, Outcome, State
+from labsched.core.units import duration, size
 from labsched.engines.base import Look
 from labsched.store import lines, read
 from labsched.store.read import Records, Row
@@ -68,7 +69,7 @@ def job_row(scene: Scene, job: Row, look: Looker) -> wire.JobRow:
         why = _why_ended(current, attempts, outcome)
     else:
         seconds = _length(attempts[-1], scene.now) if attempts else 0.0
-        why = _why_running(current, seen, left)
+        why = _why_running(job, current, seen, left)
     return wire.JobRow(
         id=job.id,
         name=job.name,
@@ -205,14 +206,15 @@ def _current(stages: Sequence[Row], state: State) -> Row:
     return next(s for s in stages if s.state == state)
 
 
-def _why_running(stage: Row, seen: Look, left: float | None) -> str:
+def _why_running(job: Row, stage: Row, seen: Look, left: float | None) -> str:
     if stage.stop_at is not None:
         return f"stopping: {stage.stop_reason}"
     parts = [
         None if seen.progress is None else f"{seen.progress:.0%}".replace("%", " %"),
-        None if left is None else f"~{explain.duration(left)} left",
-        seen.note,
+        None if left is None else f"~{duration(left)} left",
         None if not seen.memory else size(seen.memory),
+        seen.note,  # last, for it is long: it may be cut
+        None if job.held_by is None else "held: no other stage of it starts",
     ]
     return ", ".join(part for part in parts if part)
 
@@ -238,13 +240,3 @@ def _left(attempt: Row, seen: Look, now: float) -> float | None:
 def _expected_end(attempt: Any, now: float, look: Looker) -> float | None:
     left = _left(attempt, look(attempt.folder), now)
     return None if left is None else now + left
-
-
-def size(count: int) -> str:
-    """Bytes for people: ``10.8 GB``."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit in ("B", "kB", "MB") else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"

@@ -10,9 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-from labsched.core.explain import duration
 from labsched.core.model import Began, Ended
 from labsched.core.states import Outcome
+from labsched.core.units import duration
 from labsched.engines import processes, rundir
 from labsched.engines.base import Look, Order, Tell
 

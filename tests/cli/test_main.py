@@ -55,7 +55,7 @@ def test_status_is_within_two_times_of_importing_click(scratch: Path) -> None:
         (("logs", "1", "-n", "-1"), 2, "-1 is not from 0"),
         (("history", "-n", "0"), 2, "0 is not from 1"),
         (("wait", "1", "--timeout", "soon"), 2, "is not a time"),
-        (("pool", "set", "RAM", "-1"), 2, "no such option"),
+        (("pool", "set", "RAM", "-1"), 2, "is not from 0"),
         (("pool", "set", "RAM", "many"), 2, "not a whole number"),
         (("pool", "pause", "a/b"), 2, "not a pool's name"),
         (("add",), 2, "give one after --"),

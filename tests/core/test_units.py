@@ -1,0 +1,33 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labsched.core import units
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (-1, "0s"),
+        (0.9, "0s"),
+        (59.9, "59s"),
+        (60, "1m"),
+        (3599, "59m"),
+        (7500, "2h05"),
+        (86400 * 3 + 4 * 3600, "3d 4h"),
+    ],
+)
+def test_a_time_is_said_in_its_two_largest_units(seconds: float, said: str) -> None:
+    assert units.duration(seconds) == said
+
+
+def test_memory_has_a_unit_that_people_know() -> None:
+    sizes = (0, 999, 1000, 547_000_000, 10_800_000_000, 999_999, 2_500_000_000_000)
+    said = ["0 B", "999 B", "1 kB", "547 MB", "10.8 GB", "1 MB", "2.5 TB"]
+    assert [units.size(size) for size in sizes] == said
+
+
+@given(st.integers(min_value=0, max_value=10**16))
+def test_memory_never_has_more_than_three_digits_before_the_point_below_a_petabyte(size: int) -> None:
+    number = units.size(size).split()[0]
+    assert float(number) < 1000 or size >= 999.5e12
