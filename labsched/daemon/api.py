@@ -206,7 +206,9 @@ class Api:
         known = await self.store.read(lines.all_pools)
         assert self.loop.engine is not None
         trouble = self.loop.trouble or self.loop.engine.trouble
-        found = await asyncio.to_thread(lambda: tuple(findings(self.state, known, trouble)))
+        found = await asyncio.to_thread(
+            lambda: tuple(findings(self.state, known, msgspec.structs.asdict(self.config.sort), trouble))
+        )
         return _reply(wire.Doctor(found))
 
     async def log(self, request: web.Request) -> web.StreamResponse:
