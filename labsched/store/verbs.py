@@ -101,7 +101,10 @@ def set_pool(
     row = connection.execute(sa.select(pools).where(pools.c.name == name)).one_or_none()
     if row is None:
         known = ", ".join(connection.execute(sa.select(pools.c.name).order_by(pools.c.position)).scalars())
-        raise NotFound(f"there is no pool {name}; the pools are {known}")
+        raise NotFound(
+            f"there is no pool {name}; the pools are {known} (a new one: add it to [pools] of the configuration, "
+            "and restart the daemon)"
+        )
     values: dict[str, object] = {} if slots is None else {"slots": slots}
     if paused is not None:
         values |= {"paused_by": user if paused else None, "paused_at": at if paused else None}

@@ -1,6 +1,8 @@
 """Queues in files of their own."""
 
+import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,3 +31,17 @@ def queue(path: Path) -> Iterator[worlds.Queue]:
     """An empty queue, open."""
     with worlds.queue(path) as it:
         yield it
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder with 3 MB of room."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=3m", "labsched-test", str(folder)]
+    if os.getuid() or shutil.which("mount") is None or subprocess.run(words, capture_output=True).returncode:
+        pytest.skip("only root may mount a small disk")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)

@@ -7,7 +7,6 @@ import resource
 import shutil
 import signal
 import sqlite3
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -320,19 +319,6 @@ def test_a_file_that_may_not_grow_is_a_sentence_and_loses_nothing(path: Path, si
     child.start()
     child.join(60)
     assert child.exitcode == 0
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=3m", "labsched-test", str(folder)]
-    if os.getuid() or shutil.which("mount") is None or subprocess.run(words, capture_output=True).returncode:
-        pytest.skip("only root may mount a small disk")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 @sizes
