@@ -206,9 +206,8 @@ class Api:
         known = await self.store.read(lines.all_pools)
         assert self.loop.engine is not None
         trouble = self.loop.trouble or self.loop.engine.trouble
-        found = await asyncio.to_thread(
-            lambda: tuple(findings(self.state, known, msgspec.structs.asdict(self.config.sort), trouble))
-        )
+        sort, shared = msgspec.structs.asdict(self.config.sort), self.config.daemon.shared_account
+        found = await asyncio.to_thread(lambda: tuple(findings(self.state, known, sort, shared, trouble)))
         return _reply(wire.Doctor(found))
 
     async def log(self, request: web.Request) -> web.StreamResponse:

@@ -1,5 +1,6 @@
 """What the daemon finds when it examines itself, for `labsched doctor`."""
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -14,11 +15,18 @@ from labsched.core.units import size
 from labsched.recipes import folders
 from labsched.wire.messages import Finding
 
+ROOT_IS_SHARED = "shared_account = true makes root of everybody who reaches the socket"
 LITTLE = 1_000_000_000  # bytes free under which the queue is in danger
 
 
-def findings(state: Path, pools: Mapping[str, Pool], sort: Mapping[str, Any], trouble: str | None) -> Iterator[Finding]:
+def findings(
+    state: Path, pools: Mapping[str, Pool], sort: Mapping[str, Any], shared: bool, trouble: str | None
+) -> Iterator[Finding]:
     """One finding after the other: the blocks' folders, the queue, its disk, the machine, the pools."""
+    if shared and os.getuid() == 0:
+        yield Finding(
+            level="problem", what=ROOT_IS_SHARED, mend="run the daemon as an account of its own: User= in its unit"
+        )
     for level, what, mend in folders.examine(sort):
         yield Finding(level=level, what=what, mend=mend)
     if trouble:

@@ -19,6 +19,7 @@ from labsched.config import Config, load
 from labsched.daemon.api import Api
 from labsched.daemon.bus import Bus
 from labsched.daemon.clock import Clock
+from labsched.daemon.findings import ROOT_IS_SHARED
 from labsched.daemon.loop import Loop
 from labsched.daemon.peers import group_id
 from labsched.engines import gpu
@@ -39,6 +40,8 @@ def run(state: Path, socket_path: Path, config_file: Path | None) -> int:
     config = load(config_file)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    if config.daemon.shared_account and os.getuid() == 0:
+        log.warning("%s", ROOT_IS_SHARED)
     try:
         state.mkdir(mode=0o750, parents=True, exist_ok=True)
         (state / "attempts").mkdir(mode=0o750, exist_ok=True)
@@ -94,6 +97,8 @@ def default_pools() -> dict[str, int]:
 
 def _upgrade(path: Path) -> None:
     """Bring the database up to date, in a process of its own: Alembic need not stay in the daemon's memory."""
+    path.touch(mode=0o600)
+    path.chmod(0o600)  # it holds environments; what SQLite lays beside it gets the same mode
     if is_current(path):
         return
     words = [sys.executable, "-m", "labsched.store.upgrade", str(path)]

@@ -39,9 +39,14 @@ def write(folder: str, name: str, value: object) -> None:
     """Write a value as JSON, whole or not at all: under a name of its own first, then renamed."""
     path = os.path.join(folder, name)
     temporary = f"{path}.{os.getpid()}"
-    with open(temporary, "w") as file:
+    with open(temporary, "w", opener=_private) as file:
         json.dump(value, file)
     os.replace(temporary, path)
+
+
+def _private(path: str, flags: int) -> int:
+    """The environment of a stage is nobody's but its owner's; the log alone is for the group."""
+    return os.open(path, flags, 0o600)
 
 
 def read(folder: str, name: str) -> dict[str, Any] | None:

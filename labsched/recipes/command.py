@@ -163,6 +163,8 @@ def _job(line: str, cwd: Path) -> JobSpec:
     try:
         said = msgspec.json.decode(line, type=Line)
     except msgspec.ValidationError as error:
+        if unknown := re.fullmatch(r"Object contains unknown field `(.*?)`(?: - at `\$`)?", str(error)):
+            raise BadRequest(f"there is no key {unknown[1]}; known are {', '.join(Line.__struct_fields__)}") from None
         raise BadRequest(_in_words(str(error))) from None
     except (msgspec.DecodeError, UnicodeError) as error:
         raise BadRequest(f"not a JSON object: {error}") from None

@@ -70,7 +70,7 @@ def finished(data: Input, params: Params, seed: int | None) -> Sorting | None:
     if not same:
         raise EphysError(
             f"{data.name} is sorted already, with other parameters or another seed ({kwik} already exists): "
-            "say --overwrite to sort it again and replace the result"
+            f"to sort it again and replace the result, submit it with --again (by hand: --overwrite)"
         )
     return Sorting(data.name, kwik, kwx, note, result.read(kwik), warnings, wall_s)
 
