@@ -116,7 +116,7 @@ def never_fits(pools: Mapping[str, int], needs: Needs) -> str | None:
         if pool not in pools:
             return f"there is no pool {pool}; the pools are {', '.join(sorted(pools))}"
         if n > pools[pool]:
-            return f"it needs {n} slots of {pool}, and there are {pools[pool]}"
+            return f"it needs {n} {'slot' if n == 1 else 'slots'} of {pool}, and there are {pools[pool]}"
     return None
 
 
