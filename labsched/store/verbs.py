@@ -24,9 +24,8 @@ def cancel(connection: sa.Connection, job_id: int, at: float, user: str, reason:
         stages.update().where(stages.c.id.in_(running)).values(stop_at=at, stop_by=user, stop_reason=words)
     )
     record(connection, "job.cancel", at, job=job_id, user=user, data={"reason": reason})
-    for row in reversed(
-        live
-    ):  # the last first: a stage is cancelled by a person, not skipped for want of the one before
+    # The last first: a stage is cancelled by a person, not skipped for want of the one before.
+    for row in reversed(live):
         if row.state == State.WAITING:
             move(connection, row, State.ENDED, at, outcome=Outcome.CANCELLED, reason=words, user=user)
     return running

@@ -69,6 +69,13 @@ def test_there_is_an_example_of_every_obstacle() -> None:
     assert {obstacle for _, obstacle, _ in EXAMPLES} == set(Obstacle)
 
 
+def test_of_stages_alike_the_first_starts_and_the_next_is_told_what_it_waits_for() -> None:
+    first, second, third = (waiting(n, CPU=1) for n in (5, 6, 7))
+    decided = plan(Snapshot(CPU, (holding(3, CPU=3),), (first, second, third)), NOW)
+    told = [why(decided, stage, NOW, ahead) for ahead, stage in enumerate((first, second, third))]
+    assert told == ["starting", "CPU full: next after 3", "CPU full: 1 before it"]
+
+
 @given(snapshots(), st.integers(0, 3))
 def test_whoever_waits_gets_a_reason(snapshot: Snapshot, ahead: int) -> None:
     decided = plan(snapshot, NOW)

@@ -30,6 +30,8 @@ def test_a_cancel_ends_all_that_waits_at_once(queue: Queue) -> None:
     assert queue.cancel(number, "wrong probe") == []
     assert queue.states(number) == [CANCELLED] * 3
     assert {row.reason for row in queue.rows(stages)} == {"by ann: wrong probe"}
+    told = [row.kind for row in queue.rows(events) if row.stage_id]
+    assert told == ["stage.cancelled"] * 3  # each ends once: none is skipped first for want of the one before
     assert queue.step() == []
 
 
