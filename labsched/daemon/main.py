@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import gc
 import logging
 import os
 import signal
@@ -56,6 +57,8 @@ def run(state: Path, socket_path: Path, config_file: Path | None) -> int:
 async def _serve(state: Path, listener: socket.socket, config: Config, config_file: Path | None) -> None:
     # The store's threads compute, too: a slot that has become free should not wait 5 ms for each turn of theirs.
     sys.setswitchinterval(SWITCH_S)
+    gc.freeze()  # the modules stay; what comes and goes from now on is looked through as the interpreter means it
+    gc.set_threshold(700, 10, 10)
     clock = Clock()
     store = Store(state / "queue.db")
     loop = Loop(store, Bus(), clock, state / "attempts")
