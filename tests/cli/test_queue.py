@@ -4,8 +4,9 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import h5py
@@ -191,6 +192,7 @@ def test_wait_goes_on_through_a_restart_of_the_daemon(scratch: Path, labsched: L
         words = [sys.executable, "-m", "labsched", "wait", job]
         waiting = subprocess.Popen(words, env=environment(scratch), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         eventually(lambda: "running" in labsched("status").out)
+        eventually(lambda: _asks_for_long(waiting.pid))
         process.kill()
         process.wait()
     assert waiting.poll() is None
@@ -198,6 +200,17 @@ def test_wait_goes_on_through_a_restart_of_the_daemon(scratch: Path, labsched: L
         (scratch / "go").touch()
         out, err = waiting.communicate(timeout=30)
     assert (waiting.returncode, out.decode().split("  ")[0], err) == (0, job, b"")
+
+
+def _asks_for_long(pid: int) -> bool:
+    """Whether it has a question open that is not answered soon, as its first one, for the job's number, is."""
+    since = time.monotonic()
+    while time.monotonic() < since + 0.3:
+        with suppress(FileNotFoundError):
+            if not any("socket:" in str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()):
+                return False
+        time.sleep(0.01)
+    return True
 
 
 @pytest.fixture
