@@ -74,7 +74,11 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that the plan may look at. `waiting` may leave out stages behind others that need, rank and own the same."""
+    """All that the plan may look at.
+
+    `waiting` may leave out stages that stand behind others that need, rank and own the same; but of those that do not
+    fit it has to show the first, or the plan could not keep room for it.
+    """
 
     pools: Mapping[str, Pool]
     holdings: tuple[Holding, ...]

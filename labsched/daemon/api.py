@@ -316,14 +316,17 @@ class Api:
             raise BadRequest(f"{what} at most {MAX_REFS} jobs at a time")
 
         def work(connection: sa.Connection) -> tuple[list[int], list[int]]:
-            numbers: list[int] = []
-            stops: list[int] = []
-            for ref in asked.jobs:
-                job = find_job(connection, ref)
+            found = [find_job(connection, ref) for ref in asked.jobs]
+            for job in found:
                 may_touch(person, job.uid, f"job {job.id}")
-                if job.id not in numbers:
-                    stops += one[what](connection, job.id) or []
-                    numbers.append(job.id)
+            numbers = list(dict.fromkeys(job.id for job in found))
+            had_ended = {number for number in numbers if verbs.has_ended(connection, number)}
+            stops: list[int] = []
+            # A job's end or return may end or bring back those after it, which are younger: nobody asked for it twice.
+            for number in sorted(numbers, reverse=what == "cancel"):
+                if what == "retry" and number in had_ended and not verbs.has_ended(connection, number):
+                    continue
+                stops += one[what](connection, number) or []
             stopping = [row.id for row in read.open_rows(connection) if row.stage_id in stops]
             return numbers, stopping
 

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
+
 from labsched.core.model import Began, Ended
 from labsched.core.states import Outcome
 from labsched.core.units import duration
@@ -278,38 +280,57 @@ class Local:
         }
 
 
-def _fact(order: Order, ended: dict[str, object]) -> Ended:
+class _Exit(msgspec.Struct, frozen=True):
+    """What a shim writes last."""
+
+    ended: float
+    started: float
+    error: str | None = None
+    timed_out: bool = False
+    stopped: bool = False
+    exit_code: int | None = None
+    signal: str | None = None
+    missing: tuple[str, ...] = ()
+    peak_memory: int | None = None
+    cpu_time: float | None = None
+
+
+def _fact(order: Order, written: dict[str, object]) -> Ended:
     """What a shim wrote last, as a fact."""
+    try:
+        ended = msgspec.convert(written, _Exit)
+    except msgspec.ValidationError as error:  # nobody but a person with an editor writes such a thing
+        unreadable = f"{order.folder}/{rundir.EXIT} makes no sense ({error}), so nobody knows how it ended"
+        return Ended(order.attempt, time.time(), Outcome.LOST, unreadable)
     outcome, reason = _judge(order, ended)
     return Ended(
         attempt=order.attempt,
-        at=float(ended["ended"]),  # type: ignore[arg-type]
+        at=ended.ended,
         outcome=outcome,
         reason=reason,
         note=rundir.progress(order.folder)[1],
-        began=ended.get("started"),  # type: ignore[arg-type]
-        exit_code=ended.get("exit_code"),  # type: ignore[arg-type]
-        signal=ended.get("signal"),  # type: ignore[arg-type]
-        peak_memory=ended.get("peak_memory"),  # type: ignore[arg-type]
-        cpu_time=ended.get("cpu_time"),  # type: ignore[arg-type]
+        began=ended.started,
+        exit_code=ended.exit_code,
+        signal=ended.signal,
+        peak_memory=ended.peak_memory,
+        cpu_time=ended.cpu_time,
     )
 
 
-def _judge(order: Order, ended: dict[str, object]) -> tuple[Outcome, str | None]:
-    if ended.get("error"):
-        return Outcome.FAILED, str(ended["error"])
-    if ended.get("timed_out"):
+def _judge(order: Order, ended: _Exit) -> tuple[Outcome, str | None]:
+    if ended.error:
+        return Outcome.FAILED, ended.error
+    if ended.timed_out:
         return Outcome.TIMED_OUT, f"it took longer than its limit of {duration(order.time_limit or 0)}"
-    if ended.get("stopped"):
+    if ended.stopped:
         return Outcome.CANCELLED, None
-    if ended.get("signal"):
-        return Outcome.FAILED, f"killed by {ended['signal']}"
-    if ended.get("exit_code") == 0:
-        missing = ended.get("missing")
-        if isinstance(missing, list) and missing:
-            return Outcome.FAILED, f"it exited with 0, but did not make {', '.join(map(str, missing))}"
+    if ended.signal:
+        return Outcome.FAILED, f"killed by {ended.signal}"
+    if ended.exit_code == 0:
+        if ended.missing:
+            return Outcome.FAILED, f"it exited with 0, but did not make {', '.join(ended.missing)}"
         return Outcome.SUCCEEDED, None
     last = rundir.last_line(order.folder)
     if last and last.lower().startswith("error: "):
         return Outcome.FAILED, last[7:]
-    return Outcome.FAILED, f"exit {ended.get('exit_code')}" + (f": {last}" if last else "")
+    return Outcome.FAILED, f"exit {ended.exit_code}" + (f": {last}" if last else "")

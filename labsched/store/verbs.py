@@ -10,6 +10,11 @@ from labsched.store.moves import move, record, unsuccessful_before
 from labsched.store.tables import jobs, pools, stages
 
 
+def has_ended(connection: sa.Connection, job_id: int) -> bool:
+    """Whether all of a job's stages have ended."""
+    return all(row.state == State.ENDED for row in stages_of(connection, job_id))
+
+
 def cancel(connection: sa.Connection, job_id: int, at: float, user: str, reason: str | None) -> list[int]:
     """End what waits of a job and ask what runs to stop; returns the stages that have to be stopped.
 
@@ -38,7 +43,7 @@ def retry(connection: sa.Connection, job_id: int, at: float, user: str, from_sta
     queued anew; NotFound where it has no such stage.
     """
     rows = stages_of(connection, job_id)
-    if any(row.state != State.ENDED for row in rows):
+    if not has_ended(connection, job_id):
         raise Refused(f"job {job_id} has not ended: cancel it first, or wait")
     names = [row.name for row in rows]
     if from_stage is not None and from_stage not in names:
@@ -67,7 +72,7 @@ def retry(connection: sa.Connection, job_id: int, at: float, user: str, from_sta
 
 def hold(connection: sa.Connection, job_id: int, at: float, user: str) -> None:
     """Let nothing more of this job start. What runs goes on. Raises Refused where the job has ended."""
-    if all(row.state == State.ENDED for row in stages_of(connection, job_id)):
+    if has_ended(connection, job_id):
         raise Refused(f"job {job_id} has ended already")
     connection.execute(jobs.update().where(jobs.c.id == job_id, jobs.c.held_by.is_(None)).values(held_by=user))
     record(connection, "job.held", at, job=job_id, user=user)

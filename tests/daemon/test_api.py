@@ -219,6 +219,16 @@ def test_a_verb_is_done_for_all_jobs_or_for_none(it: World) -> None:
         it.verb("cancel", one)
 
 
+def test_jobs_that_come_after_one_another_are_cancelled_and_retried_together(it: World) -> None:
+    [first] = it.submit(command("sleep", "60", needs=({"CPU": 2},)))
+    [second] = it.submit(command("true", after=(first,)))
+    cancelled = it.verb("cancel", first, second).jobs
+    assert [(row.id, row.outcome) for row in cancelled] == [(first, "cancelled"), (second, "cancelled")]
+    again = it.verb("retry", second, first).jobs
+    assert {row.state for row in again} <= {"waiting", "starting", "running"}
+    it.verb("cancel", second, first)
+
+
 def test_a_cancel_is_answered_when_it_is_true_also_for_one_who_did_not_wait(it: World) -> None:
     numbers = it.submit(*[command("sh", "-c", "trap '' TERM; sleep 60 & wait; wait", name=n) for n in "ab"])
     eventually(lambda: all(it.job(number).state == "running" for number in numbers))

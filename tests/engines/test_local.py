@@ -289,6 +289,22 @@ def test_a_new_engine_finds_what_runs_and_what_ended_without_it(tmp_path: Path) 
     asyncio.run(go())
 
 
+def test_an_end_that_somebody_has_written_over_is_lost_and_harms_nobody(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with place(tmp_path) as it:
+            order = it.order("true")
+            await it.run(order)
+            (Path(order.folder) / rundir.EXIT).write_text('{"ended": "yesterday", "exit_code": 0}')
+            await it.restart()
+            it.engine.adopt(order)
+            ended = await it.end(order)
+            assert ended.outcome == Outcome.LOST
+            assert ended.reason is not None
+            assert "makes no sense" in ended.reason
+
+    asyncio.run(go())
+
+
 def test_another_boot_means_lost_unless_the_end_was_written(tmp_path: Path) -> None:
     async def go() -> None:
         async with place(tmp_path) as it:
