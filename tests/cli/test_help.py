@@ -21,7 +21,8 @@ def load(verb: str) -> click.Command:
 def help_of(verb: str) -> str:
     first, *rest = verb.split()
     command = load(first)
-    context = click.Context(command, info_name=f"labsched {first}")
+    # As the group has it: click keeps the help option that it makes first.
+    context = click.Context(command, info_name=f"labsched {first}", **labsched.context_settings)
     for word in rest:
         assert isinstance(command, click.Group)
         command = command.commands[word]
