@@ -64,7 +64,7 @@ def test_every_verb_that_reads_or_queues_has_json_and_quiet(verb: str) -> None:
 
 
 def test_the_overview_lists_every_verb_and_imports_none() -> None:
-    context = click.Context(labsched, info_name="labsched")
+    context = click.Context(labsched, info_name="labsched", **labsched.context_settings)
     text = labsched.get_help(context)
     assert all(f"\n  {verb} " in text and words in text for verb, (_, words) in VERBS.items())
 
