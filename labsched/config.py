@@ -214,8 +214,8 @@ def _anchored(config: Config, folder: Path) -> Config:
         config,
         sort=msgspec.structs.replace(
             sort,
-            source=str(folder.absolute() / sort.source),
-            target=str(folder.absolute() / sort.target),
+            source=paths.seen_from(folder, sort.source),
+            target=paths.seen_from(folder, sort.target),
             probe=paths.probe(sort.probe, folder) if sort.probe else None,
         ),
     )

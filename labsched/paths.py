@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 SYSTEM_SOCKET = Path("/run/labsched/labsched.sock")
@@ -19,8 +20,16 @@ def probe(named: str, folder: Path) -> str:
     What ends like such a file is one, be it there or not: it may be put there later, and the error should name it.
     """
     if "/" in named or named.lower().endswith(PROBE_FILES) or (folder / named).is_file():
-        return os.path.normpath(folder.absolute() / named)
+        return seen_from(folder, named)
     return named
+
+
+def seen_from(folder: Path, named: str) -> str:
+    """A path as an absolute one: a relative one starts at `folder`, one with ~ in a home."""
+    path = Path(named)
+    with suppress(RuntimeError):  # nobody has such a home: whoever reads that it is not there sees why
+        path = path.expanduser()
+    return os.path.normpath(folder.absolute() / path)
 
 
 def runtime_socket(environ: Mapping[str, str] = os.environ) -> Path:

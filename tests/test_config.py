@@ -188,6 +188,14 @@ def test_files_of_other_systems_load(tmp_path: Path) -> None:
     assert loaded.sort.source == str(tmp_path / "µ/{block}")
 
 
+def test_a_tilde_is_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    file = tmp_path / "config.toml"
+    file.write_text('[sort]\nsource = "~/mat/{block}"\nprobe = "~/rig.toml"\n')
+    sort = load(file).sort
+    assert (sort.source, sort.probe) == (f"{tmp_path}/me/mat/{{block}}", f"{tmp_path}/me/rig.toml")
+
+
 def test_relative_paths_start_at_the_file_and_names_stay_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lab").mkdir()
     (tmp_path / "lab" / "rig.toml").touch()
