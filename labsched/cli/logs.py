@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from labsched.cli.context import client, socket_option
+from labsched.cli.context import client, json_option, print_json, socket_option
 from labsched.cli.types import ABOUT_JOB, COUNT, JOB, POSITIVE
 from labsched.errors import NoDaemon, TryLater
+from labsched.wire.messages import LogLine
 
 if TYPE_CHECKING:
     from labsched.wire.client import Log
@@ -24,10 +25,12 @@ PAUSE = 0.2  # seconds between attempts to reach it
 @click.option("-n", "--lines", type=COUNT, metavar="N", help="Only the last N lines.")
 @click.option("--stage", metavar="STAGE", help="Of this stage. Default: the one that runs, that failed, or the last.")
 @click.option("--attempt", type=POSITIVE, metavar="N", help="Of this attempt. Default: the last.")
+@json_option
 @socket_option
-def logs(name: str, follow: bool, lines: int | None, stage: str | None, attempt: int | None) -> None:
+def logs(name: str, follow: bool, lines: int | None, stage: str | None, attempt: int | None, as_json: bool) -> None:
     """Print what a job's stages print, both on stdout and on stderr, byte for byte. While it follows, a daemon that
-    is restarted is waited for.
+    is restarted is waited for. With --json each line is an object: job, line, stage and attempt (null while it follows,
+    from stage to stage).
 
     \b
     Example:
@@ -36,9 +39,28 @@ def logs(name: str, follow: bool, lines: int | None, stage: str | None, attempt:
       labsched logs 428 --stage denoise -n 20
     """
     log = client().log(name, follow, lines=lines, stage=stage, attempt=attempt)
-    for piece in _through_restarts(log) if follow else log:
+    pieces = _through_restarts(log) if follow else iter(log)
+    if as_json:
+        for line in _lines(pieces):
+            start = log.begins
+            assert start is not None
+            whose = (None, None) if follow else (start.stage, start.attempt)
+            print_json(LogLine(start.job, line.decode(errors="replace"), *whose))
+            sys.stdout.flush()
+        return
+    for piece in pieces:
         sys.stdout.buffer.write(piece)
         sys.stdout.buffer.flush()
+
+
+def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Lines without their ends, as soon as each is whole."""
+    rest = b""
+    for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from whole
+    if rest:
+        yield rest
 
 
 def _through_restarts(log: "Log") -> Iterator[bytes]:

@@ -160,6 +160,7 @@ class Log:
 
     def __init__(self, client: Client, ref: str, follow: bool, query: Mapping[str, object]) -> None:
         self.answers = 0  # how often the daemon has begun to send it
+        self.begins: LogStart | None = None  # where its last answer began
         self._offset = 0
         self._client = client
         self._query = {**query, "ref": ref, "follow": follow}
@@ -174,6 +175,7 @@ class Log:
             start = msgspec.json.decode(headers.get(LogStart.HEADER.lower(), ""), type=LogStart)
         except msgspec.DecodeError:
             raise errors.LabschedError(OTHER_VERSION.format("it does not say where the log begins")) from None
+        self.begins = start
         self._query |= {"ref": start.job, "stage": start.stage, "attempt": start.attempt, "offset": start.offset}
         self._query.pop("lines", None)
         self._offset = start.offset

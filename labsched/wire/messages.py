@@ -186,6 +186,15 @@ class Waited(Struct, frozen=True):
     jobs: tuple[JobRow, ...]
 
 
+class LogLine(Struct, frozen=True):
+    """A line of a log, as `labsched logs --json` prints it; of which stage is not known while it goes through them."""
+
+    job: int
+    line: str
+    stage: str | None = None
+    attempt: int | None = None
+
+
 class LogStart(Struct, frozen=True):
     """A header of GET /v1/log?ref=R&stage=S&attempt=N&lines=N&offset=BYTES&follow=1: where the answer begins.
 

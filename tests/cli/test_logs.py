@@ -42,6 +42,22 @@ def test_a_log_is_followed_through_deaths_of_the_daemon_with_nothing_lost_and_no
         assert said.decode().count("waiting up to 30 s for it") == 2
 
 
+def test_lines_can_be_had_as_objects() -> None:
+    with world() as it:
+        [number] = it.submit(chain(["printf", r"one\n"], ["printf", r"two \"\377\nthree"]))
+        it.wait(number)
+        env = environment(it.folder, LABSCHED_SOCKET=str(it.folder / "s"))
+        words = [sys.executable, "-m", "labsched", "logs", str(number), "--json"]
+        whose = {"job": number, "stage": "two", "attempt": 1}
+        done = subprocess.run(words, env=env, capture_output=True, check=True)
+        objects = [msgspec.json.decode(line) for line in done.stdout.splitlines()]
+        assert objects == [{**whose, "line": 'two "\ufffd'}, {**whose, "line": "three"}]
+        done = subprocess.run([*words, "-f", "--stage", "one"], env=env, capture_output=True, check=True)
+        first, *others = [msgspec.json.decode(line) for line in done.stdout.splitlines()]
+        assert first == {"job": number, "line": "one", "stage": None, "attempt": None}
+        assert [line["line"] for line in others] == ['two "\ufffd', "three"]
+
+
 def test_a_daemon_that_stops_politely_is_waited_for_too() -> None:
     with world() as it:
         script = f"echo first; until [ -e {it.folder}/stop ]; do sleep 0.01; done; echo last"
