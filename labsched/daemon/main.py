@@ -20,6 +20,7 @@ from labsched.config import Config, load
 from labsched.daemon.api import Api
 from labsched.daemon.bus import Bus
 from labsched.daemon.clock import Clock
+from labsched.daemon.desk import Desk
 from labsched.daemon.findings import ROOT_IS_SHARED
 from labsched.daemon.loop import Loop
 from labsched.daemon.peers import group_id
@@ -64,7 +65,9 @@ async def _serve(state: Path, listener: socket.socket, config: Config, config_fi
     loop = Loop(store, Bus(), clock, state / "attempts")
     engine = Local(loop.tell, boot_id=clock.boot_id(), grace=config.daemon.stop_grace, nice=config.daemon.nice)
     loop.engine = engine
-    runner = web.AppRunner(Api(loop, config, config_file, state).application(), access_log=None, handle_signals=False)
+    runner = web.AppRunner(
+        Api(Desk(loop, config, config_file, state)).application(), access_log=None, handle_signals=False
+    )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -192,8 +192,9 @@ def test_the_protocol_page_has_every_field_of_every_message() -> None:
 
 def test_the_protocol_page_has_every_route() -> None:
     source = (ROOT / "labsched/daemon/api.py").read_text()
-    routes = {f"GET /v1/{what}" for what in re.findall(r'^            "(\w+)": self\.', source, re.MULTILINE)}
-    routes |= {f"POST /v1/{what}" for what in re.findall(r'"(jobs|jobs/\{verb\}|pools/\{name\})": self\.', source)}
+    gets, _, posts = source.partition("post: dict")
+    route = re.compile(r'"([\w/{}]+)": self\.')
+    routes = {f"GET /v1/{what}" for what in route.findall(gets)} | {f"POST /v1/{what}" for what in route.findall(posts)}
     said = {codes(row[0])[0] for row in table(DOCS / "reference/protocol.md", "## Requests")}
     assert said == {route.replace("{verb}", "VERB").replace("{name}", "NAME") for route in routes}
 

@@ -1,0 +1,116 @@
+"""Changes: what people do to jobs and pools."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import sqlalchemy as sa
+from aiohttp import web
+
+from labsched.core.check import problem
+from labsched.core.states import State
+from labsched.daemon.desk import PERSON, Desk, body, reply
+from labsched.daemon.peers import may_touch
+from labsched.errors import BadRequest, Forbidden, NotFound, TryLater
+from labsched.store import lines, read, verbs
+from labsched.store.find import find_job
+from labsched.store.submit import submit
+from labsched.wire import messages as wire
+from labsched.wire import requests
+
+MAX_REFS = 10_000  # jobs of one verb
+
+
+class Changes:
+    """The handlers of POST."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    async def submit(self, request: web.Request) -> web.Response:
+        """POST jobs"""
+        asked = await body(request, requests.Submit)
+        person = request[PERSON]
+        specs = [replace(job, env={**asked.env, **job.env}) for job in asked.jobs]
+        if not specs:
+            raise BadRequest("there is no job in the request")
+
+        def work(connection: sa.Connection) -> list[int]:
+            slots = {name: pool.slots for name, pool in lines.all_pools(connection).items()}
+            for spec in specs:
+                if why := problem(spec, slots):
+                    raise BadRequest(why)
+            return submit(connection, specs, person.name, person.uid, self.desk.loop.clock.now())
+
+        numbers = await self.desk.change(work)
+        return reply(wire.Submitted(tuple(wire.Ref(n, spec.name) for n, spec in zip(numbers, specs, strict=True))), 201)
+
+    async def verb(self, request: web.Request) -> web.Response:
+        """POST jobs/VERB"""
+        asked = await body(request, requests.Verb)
+        person = request[PERSON]
+        now = self.desk.loop.clock.now()
+        what = request.match_info["verb"]
+        one: dict[str, Callable[[sa.Connection, int], list[int] | None]] = {
+            "cancel": lambda c, job: verbs.cancel(c, job, now, person.name, asked.reason),
+            "retry": lambda c, job: verbs.retry(c, job, now, person.name, asked.from_stage),
+            "hold": lambda c, job: verbs.hold(c, job, now, person.name),
+            "release": lambda c, job: verbs.release(c, job, now, person.name),
+        }
+        if what not in one:
+            raise NotFound(f"there is no verb {what}; known are {', '.join(one)}")
+        if not asked.jobs:
+            raise BadRequest(f"{what} which jobs?")
+        if len(asked.jobs) > MAX_REFS:
+            raise BadRequest(f"{what} at most {MAX_REFS} jobs at a time")
+
+        def work(connection: sa.Connection) -> tuple[list[int], list[int]]:
+            found = [find_job(connection, ref) for ref in asked.jobs]
+            for job in found:
+                may_touch(person, job.uid, f"job {job.id}")
+            numbers = list(dict.fromkeys(job.id for job in found))
+            had_ended = {number for number in numbers if verbs.has_ended(connection, number)}
+            stops: list[int] = []
+            # A job's end or return may end or bring back those after it, which are younger: nobody asked for it twice.
+            for number in sorted(numbers, reverse=what == "cancel"):
+                if what == "retry" and number in had_ended and not verbs.has_ended(connection, number):
+                    continue
+                stops += one[what](connection, number) or []
+            stopping = [row.id for row in read.open_rows(connection) if row.stage_id in stops]
+            return numbers, stopping
+
+        numbers, stopping = await self.desk.change(work)
+        assert self.desk.loop.engine is not None
+        for attempt in stopping:
+            self.desk.loop.engine.stop(attempt)
+        if stopping:
+            await self._all_ended(numbers)
+        return reply(wire.Jobs(await self.desk.store.read(self.desk.rows, numbers)))
+
+    async def set_pool(self, request: web.Request) -> web.Response:
+        """POST pools/NAME"""
+        asked = await body(request, requests.PoolSet)
+        person = request[PERSON]
+        if not person.admin:
+            raise Forbidden("pools belong to everybody: ask an admin")
+        if asked.slots is not None and not 0 <= asked.slots <= 1_000_000:
+            raise BadRequest(f"a pool cannot have {asked.slots} slots")
+        name = request.match_info["name"]
+        await self.desk.change(
+            lambda c: verbs.set_pool(c, name, self.desk.loop.clock.now(), person.name, asked.slots, asked.paused)
+        )
+        return reply(await self.desk.store.read(self.desk.pools))
+
+    async def _all_ended(self, numbers: list[int]) -> None:
+        """Until these jobs have ended, so that a cancel's answer is true; or until it takes unheard-of long."""
+        end = time.monotonic() + self.desk.config.daemon.stop_grace + 20
+        while True:
+            revision = self.desk.loop.bus.revision
+            rows = await self.desk.store.read(self.desk.rows, numbers)
+            left = end - time.monotonic()
+            if all(row.state is State.ENDED for row in rows):
+                return
+            if left <= 0:
+                live = ", ".join(str(row.id) for row in rows if row.state is not State.ENDED)
+                raise TryLater(f"job {live} is asked to stop, but has not yet: its processes are stuck in the kernel")
+            await self.desk.loop.bus.wait(revision, left)

@@ -1,0 +1,101 @@
+"""Streams: answers that go on while something happens."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import AsyncIterator
+from typing import BinaryIO
+
+import msgspec
+import sqlalchemy as sa
+from aiohttp import web
+
+from labsched.daemon import logs
+from labsched.daemon.desk import PERSON, Desk, flag, number, ref
+from labsched.daemon.peers import may_touch
+from labsched.errors import BadRequest
+from labsched.store.find import find_job
+from labsched.wire import messages as wire
+
+log = logging.getLogger(__name__)
+GONE_S = 2.0  # between looks whether somebody still follows
+
+
+class Streams:
+    """The handlers of GET whose answer is a stream."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+
+    async def log(self, request: web.Request) -> web.StreamResponse:
+        """GET log: what an attempt has written; with `follow`, also what it and the stages after it will write."""
+        follow, count, offset = flag(request, "follow"), number(request, "lines"), number(request, "offset")
+        if count is not None and offset is not None:
+            raise BadRequest("give lines or offset, not both")
+        stage, attempt = request.query.get("stage"), number(request, "attempt")
+
+        def look(connection: sa.Connection) -> logs.Start:
+            job = find_job(connection, ref(request))
+            may_touch(request[PERSON], job.uid, f"the log of job {job.id}")
+            return logs.choose(connection, job, stage, attempt, follow)
+
+        start = await self.desk.store.read(look)
+        follower = logs.Follower(self.desk.store, self.desk.loop.bus, self.desk.loop.folder)
+        begin, file = offset or 0, None
+        with contextlib.suppress(FileNotFoundError):  # not yet, or it failed before there was one
+            if start.row is not None:
+                file = follower.path(start.row).open("rb")
+                begin = begin if count is None else logs.tail_start(follower.path(start.row), count)
+        try:
+            about = wire.LogStart(start.job, start.stage, start.number, begin)
+            response = web.StreamResponse(headers={wire.LogStart.HEADER: msgspec.json.encode(about).decode()})
+            response.content_type, response.charset = "text/plain", "utf-8"
+            if follow:
+                return await self._send(request, response, follower.pieces(start, begin))
+            # A length, so that a reader knows what it did not get.
+            left = max(os.fstat(file.fileno()).st_size - begin, 0) if file else 0
+            response.content_length = left
+            return await self._send(request, response, _part(file, begin, left))
+        finally:
+            if file is not None:
+                file.close()
+
+    async def _send(
+        self, request: web.Request, response: web.StreamResponse, pieces: AsyncIterator[bytes]
+    ) -> web.StreamResponse:
+        """Send all pieces, or end the connection in the middle: what looks complete is complete."""
+        await response.prepare(request)
+        task = asyncio.current_task()
+        assert task is not None
+        watch = asyncio.create_task(self._until_gone(request, task))
+        try:
+            async for piece in pieces:
+                await response.write(piece)
+            await response.write_eof()
+        except ConnectionError:
+            pass  # whoever asked has gone
+        except Exception:
+            log.exception("%s %s", request.method, request.path)
+            if request.transport is not None:
+                request.transport.abort()
+        finally:
+            watch.cancel()
+        return response
+
+    async def _until_gone(self, request: web.Request, task: asyncio.Task[object]) -> None:
+        """Cancel the task once nobody reads its answer (a silent log would not notice for days), or when we stop."""
+        while (transport := request.transport) is not None and not transport.is_closing():
+            if self.desk.loop.draining:
+                transport.abort()
+                break
+            await self.desk.loop.bus.wait(self.desk.loop.bus.revision, GONE_S)
+        task.cancel()
+
+
+async def _part(file: BinaryIO | None, start: int, left: int) -> AsyncIterator[bytes]:
+    if file is not None:
+        file.seek(start)
+        while left and (block := file.read(min(left, logs.BLOCK))):
+            left -= len(block)
+            yield block
