@@ -1,7 +1,4 @@
-"""The configuration: one TOML file, every key optional, an unknown one an error that names the nearest.
-
-`examples/config.toml` shows all of it with comments.
-"""
+"""A configuration's file: reading it, and telling what is wrong in it."""
 
 import difflib
 import json
@@ -9,11 +6,12 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from labsched import paths
+from labsched.config.schema import Config, Daemon, Sort
 from labsched.errors import BadRequest
 
 REFERENCES = ("none", "car", "war")
@@ -32,41 +30,6 @@ _WORDS = {
 }
 _HEADER = re.compile(r"\s*\[\s*([^\[\]]*?)\s*\]")
 _KEY = re.compile(r"\s*([\"']?)([^\"'=#]+?)\1\s*=")
-
-
-class Daemon(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[daemon]"""
-
-    socket_mode: str = "0660"
-    socket_group: str | None = None
-    shared_account: bool = False  # the lab shares the daemon's account: everybody who reaches the socket may use it
-    stop_grace: float = 10.0  # seconds between TERM and KILL
-    nice: Annotated[int, msgspec.Meta(ge=0, le=19)] = 10  # of the stages, which yield to the daemon and to people
-
-
-class Sort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[sort]: how a block becomes a job of two stages. Patterns know `{block}`, and `{name}`: its last part."""
-
-    source: str = "data/mat/{block}"
-    target: str = "data/phy/{block}"
-    probe: str | None = None  # a rig file, a probe file, or the name of a built-in probe
-    reference: str = "war"
-    format: str = "kwd"
-    seed: int = 1
-    denoise_needs: dict[str, int] = msgspec.field(default_factory=lambda: {"RAM": 1})
-    klusta_needs: dict[str, int] = msgspec.field(default_factory=lambda: {"CPU": 1})
-    denoise_threads: int = 2
-    denoise_time_limit: float | None = None  # seconds
-    klusta_time_limit: float | None = None
-    klusta: dict[str, object] = msgspec.field(default_factory=dict)  # options: "spikedetekt.chunk_size_seconds" = 1
-
-
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole file. Relative paths in [sort] start at the file's folder, or at the working folder without a file."""
-
-    daemon: Daemon = Daemon()
-    pools: dict[str, int] = msgspec.field(default_factory=dict)
-    sort: Sort = Sort()
 
 
 def load(path: Path | None) -> Config:
