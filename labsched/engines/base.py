@@ -19,6 +19,9 @@ class Order:
     outputs: tuple[str, ...]
     time_limit: float | None
     boot_id: str  # of the machine, when the attempt was opened
+    uid: int | None = None  # of the submitter
+    user: str = ""  # the submitter's name, when it was submitted
+    said: tuple[str, ...] = ()  # variables of `env` that were asked for by name: they go before the account's own
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,18 +4,18 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import signal
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-
-import msgspec
+from typing import Any
 
 from labsched.core.model import Began, Ended
 from labsched.core.states import Outcome
-from labsched.core.units import duration
-from labsched.engines import processes, rundir
+from labsched.engines import ends, processes, rundir
 from labsched.engines.base import Look, Order, Tell
 
 log = logging.getLogger(__name__)
@@ -26,18 +26,39 @@ MAX_MESSAGE = 8_192
 MAX_LAUNCHES = 3
 SWEEP_S = 0.02  # between looks whether what was killed is gone
 _MARK = "LABSCHED_PROGRESS"
+UMASK = "LABSCHED_UMASK"  # the submitter's, octal, in the environment that a job takes along
 AGAIN_S = 1.0  # until the next try of what failed for want of room, memory or descriptors
 
 
 class Local:
-    """See `base.Engine`. `grace` is the time in seconds between TERM and KILL, `nice` the stages' niceness."""
+    """See `base.Engine`. `grace` is the time in seconds between TERM and KILL, `nice` the stages' niceness.
 
-    def __init__(self, tell: Tell, *, boot_id: str, grace: float = 10.0, nice: int = 0) -> None:
+    With `as_submitter`, each stage runs as the user of its `Order`. `umask`: that of all stages, None for each
+    submitter's own. `limits`: resource limits of the stages, as `resource.setrlimit` takes them. `log_size`: bytes of a
+    log, None for any number.
+    """
+
+    def __init__(
+        self,
+        tell: Tell,
+        *,
+        boot_id: str,
+        grace: float = 10.0,
+        nice: int = 0,
+        as_submitter: bool = False,
+        umask: int | None = None,
+        limits: Mapping[int, tuple[int, int]] | None = None,
+        log_size: int | None = None,
+    ) -> None:
         self.trouble: str | None = None
         self._tell = tell
         self._boot_id = boot_id
         self._grace = grace
         self._nice = nice
+        self._as_submitter = as_submitter
+        self._umask = umask
+        self._limits = [[number, list(pair)] for number, pair in (limits or {}).items()]
+        self.log_size = log_size  # of the attempts that start from now on
         self._memory = processes.Memory()
         self._orders: dict[int, Order] = {}  # attempts that have not ended, as far as we know
         self._shims: dict[int, int] = {}  # their shims' pidfds
@@ -82,7 +103,7 @@ class Local:
         """See `base.Engine`."""
         self._orders[order.attempt] = order
         try:
-            Path(order.folder).mkdir(mode=0o750, parents=True, exist_ok=True)
+            rundir.make(order.folder, open_to_all=self._as_submitter)
             rundir.write(order.folder, rundir.SPEC, self._spec(order))
         except OSError as error:
             # Not the job's fault: to fail it would empty the whole queue into a full disk.
@@ -201,12 +222,14 @@ class Local:
         ended = rundir.read(order.folder, rundir.EXIT)
         if ended is not None:
             self._forget(order.attempt)
-            return self._tell(_fact(order, ended))
+            return self._tell(ends.fact(order, ended))
         if order.boot_id != self._boot_id:
             return self._end(order, "the machine was rebooted while it ran", Outcome.LOST)
         if rundir.has_begun(order.folder):
             # Its command went with the shim, but not what that has started: as long as it lives the slot is not free.
-            if processes.kill_marked(os.fsencode(f"{_MARK}={self._mark(order)}")):
+            spec = rundir.read(order.folder, rundir.SPEC) or self._spec(order)
+            mark = os.fsencode(f"{_MARK}={spec['env'][_MARK]}")
+            if processes.kill_marked(mark, spec.get("uid")):
                 self._waiting[order.attempt] = asyncio.get_running_loop().call_later(SWEEP_S, self._find, order)
                 return None
             return self._end(order, "its shim was killed, so nobody knows how it ended", Outcome.LOST)
@@ -262,75 +285,28 @@ class Local:
             if attempt not in self._shims and not self._closed:
                 self._find(order)
 
-    @staticmethod
-    def _mark(order: Order) -> str:
-        """What no other attempt's environment has: whoever has it is of this attempt's tree, wherever it went."""
-        return f"{order.folder}/{rundir.PROGRESS}"
-
-    def _spec(self, order: Order) -> dict[str, object]:
+    def _spec(self, order: Order) -> dict[str, Any]:
+        env = dict(order.env)
+        umask = env.pop(UMASK, "")
+        # What no other attempt's environment has: whoever has it is of this attempt's tree, wherever it went.
+        env[_MARK] = rundir.progress_path(order.folder, own=self._as_submitter)
         return {
             "argv": list(order.argv),
             "cwd": order.cwd,
-            "env": {**order.env, _MARK: self._mark(order)},
+            "env": env,
+            "said": list(order.said),
             "outputs": list(order.outputs),
             "time_limit": order.time_limit,
             "stop_grace": self._grace,
-            "umask": 0o022,
+            "umask": self._umask if self._umask is not None else _mask(umask),
             "nice": self._nice,
+            "uid": order.uid if self._as_submitter else None,
+            "user": order.user,
+            "limits": self._limits,
+            "log_size": self.log_size,
         }
 
 
-class _Exit(msgspec.Struct, frozen=True):
-    """What a shim writes last."""
-
-    ended: float
-    started: float
-    error: str | None = None
-    timed_out: bool = False
-    stopped: bool = False
-    exit_code: int | None = None
-    signal: str | None = None
-    missing: tuple[str, ...] = ()
-    peak_memory: int | None = None
-    cpu_time: float | None = None
-
-
-def _fact(order: Order, written: dict[str, object]) -> Ended:
-    """What a shim wrote last, as a fact."""
-    try:
-        ended = msgspec.convert(written, _Exit)
-    except msgspec.ValidationError as error:  # nobody but a person with an editor writes such a thing
-        unreadable = f"{order.folder}/{rundir.EXIT} makes no sense ({error}), so nobody knows how it ended"
-        return Ended(order.attempt, time.time(), Outcome.LOST, unreadable)
-    outcome, reason = _judge(order, ended)
-    return Ended(
-        attempt=order.attempt,
-        at=ended.ended,
-        outcome=outcome,
-        reason=reason,
-        note=rundir.progress(order.folder)[1],
-        began=ended.started,
-        exit_code=ended.exit_code,
-        signal=ended.signal,
-        peak_memory=ended.peak_memory,
-        cpu_time=ended.cpu_time,
-    )
-
-
-def _judge(order: Order, ended: _Exit) -> tuple[Outcome, str | None]:
-    if ended.error:
-        return Outcome.FAILED, ended.error
-    if ended.timed_out:
-        return Outcome.TIMED_OUT, f"it took longer than its limit of {duration(order.time_limit or 0)}"
-    if ended.stopped:
-        return Outcome.CANCELLED, None
-    if ended.signal:
-        return Outcome.FAILED, f"killed by {ended.signal}"
-    if ended.exit_code == 0:
-        if ended.missing:
-            return Outcome.FAILED, f"it exited with 0, but did not make {', '.join(ended.missing)}"
-        return Outcome.SUCCEEDED, None
-    last = rundir.last_line(order.folder)
-    if last and last.lower().startswith("error: "):
-        return Outcome.FAILED, last[7:]
-    return Outcome.FAILED, f"exit {ended.exit_code}" + (f": {last}" if last else "")
+def _mask(said: str) -> int:
+    """A umask as a submitter's environment has it; 022 where it has none that makes sense."""
+    return int(said, 8) if re.fullmatch("[0-7]{1,4}", said) and int(said, 8) <= 0o777 else 0o022

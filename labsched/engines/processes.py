@@ -11,6 +11,7 @@ import time
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 FRESH_S = 0.5
+MAX_DEPTH = 10_000  # generations of processes
 
 Table = dict[int, tuple[int, int]]
 
@@ -38,19 +39,36 @@ def descendants(root: int, of: Table | None = None) -> list[int]:
     return found
 
 
-def marked(mark: bytes) -> list[int]:
-    """The pids of all processes that were started with `mark`, a ``NAME=VALUE``, in their environment."""
-    return [pid for pid in table() if _has(pid, mark)]
+def signal_below(root: int, number: int) -> None:
+    """Send a signal to every process below `root`, and wake those that are stopped: they could not obey.
 
-
-def kill_marked(mark: bytes) -> bool:
-    """Kill all processes that have `mark` in their environment; whether there were any, that may not be gone yet."""
-    found = False
-    for pid in marked(mark):
+    None but those: a pid that was given to a stranger's process in between is passed over.
+    """
+    for pid in descendants(root):
         with contextlib.suppress(OSError):
             pidfd = os.pidfd_open(pid)
             try:
-                if _has(pid, mark):  # so the pidfd is no stranger's that has got the number since
+                if _is_below(pid, root):
+                    signal.pidfd_send_signal(pidfd, number)
+                    signal.pidfd_send_signal(pidfd, signal.SIGCONT)
+            finally:
+                os.close(pidfd)
+
+
+def kill_marked(mark: bytes, uid: int | None = None) -> bool:
+    """Kill all processes that have `mark`, a ``NAME=VALUE``, in the environment that they were started with; whether
+    there were any, that may not be gone yet.
+
+    With `uid` only that user's: anybody can write anything into an environment.
+    """
+    found = False
+    for pid in table():
+        if not _has(pid, mark, uid):
+            continue
+        with contextlib.suppress(OSError):
+            pidfd = os.pidfd_open(pid)
+            try:
+                if _has(pid, mark, uid):  # so the pidfd is no stranger's that has got the number since
                     found = True
                     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             finally:
@@ -58,12 +76,31 @@ def kill_marked(mark: bytes) -> bool:
     return found
 
 
-def _has(pid: int, mark: bytes) -> bool:
+def _is_below(pid: int, root: int) -> bool:
+    for _ in range(MAX_DEPTH):
+        if pid <= 1:
+            return False
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            pid = int(file.read().rpartition(b")")[2].split()[1])
+        if pid == root:
+            return True
+    return False
+
+
+def _has(pid: int, mark: bytes, uid: int | None) -> bool:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
-            return mark in file.read().split(b"\0")
-    except OSError:
+            if mark not in file.read().split(b"\0"):
+                return False
+        return uid is None or _real_uid(pid) == uid
+    except (OSError, IndexError, ValueError):
         return False
+
+
+def _real_uid(pid: int) -> int:
+    """Whose a process is, also where it runs a program that lends it another's rights."""
+    with open(f"/proc/{pid}/status", "rb") as file:
+        return int(file.read().partition(b"\nUid:")[2].split()[0])
 
 
 class Memory:

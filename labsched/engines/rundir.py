@@ -7,19 +7,24 @@
 ``started.json``      the command's pid and time of start
 ``log``               what the command writes, from both its streams, as it writes it
 ``progress``          ``FRACTION MESSAGE``, written by the command where it cares to
+``own/``              only where stages run as their submitters: a folder that is theirs, with ``progress`` in it
 ``exit.json``         how it ended; written last, whole or not at all
 ====================  ===============================================================================================
+
+All but ``log`` and what is in ``own`` is the daemon's and closed to others. A submitter may do anything to what is
+theirs: it is opened without following links, and without waiting for whatever was put there.
 
 Standard library only, and little of it: the shim imports this.
 """
 
+import contextlib
 import fcntl
 import json
 import os
 import re
 import stat
 import struct
-from typing import Any
+from typing import Any, BinaryIO
 
 SPEC, LOCK, BEGUN, STARTED, LOG, PROGRESS, EXIT = (
     "spec.json",
@@ -30,6 +35,8 @@ SPEC, LOCK, BEGUN, STARTED, LOG, PROGRESS, EXIT = (
     "progress",
     "exit.json",
 )
+OWN = "own"
+_CAREFUL = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, len, pid
 _ESCAPE = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
 TAIL = 8_192
@@ -78,17 +85,61 @@ def has_begun(folder: str) -> bool:
     return os.path.exists(os.path.join(folder, BEGUN))
 
 
+def make(folder: str, open_to_all: bool) -> None:
+    """Make an attempt's folder, and its job's; with `open_to_all`, people may pass through to what is theirs."""
+    mode = 0o711 if open_to_all else 0o750
+    for path in (os.path.dirname(folder), folder):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(path, 0o700)
+        if stat.S_IMODE(os.stat(path).st_mode) == 0o700:  # new, or left so by a daemon that died here
+            os.chmod(path, mode)
+
+
+def give(folder_fd: int, uid: int, gid: int) -> None:
+    """Make the folder, in that of an attempt, which is the submitter's own."""
+    try:
+        os.mkdir(OWN, 0o700, dir_fd=folder_fd)
+    except FileExistsError:
+        return
+    fd = os.open(OWN, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_RDONLY, dir_fd=folder_fd)
+    try:
+        os.fchown(fd, uid, gid)
+    finally:
+        os.close(fd)
+
+
+def open_log(folder: str) -> BinaryIO:
+    """The log, to be read; raises FileNotFoundError where there is none yet, and other OSErrors.
+
+    Its owner may have taken a lease on it (fcntl): to wait for that would hold up whoever reads.
+    """
+    return open(os.open(os.path.join(folder, LOG), _CAREFUL), "rb")
+
+
+def progress_path(folder: str, own: bool) -> str:
+    """Where a command tells how far it is: what LABSCHED_PROGRESS names."""
+    return os.path.join(folder, OWN, PROGRESS) if own else os.path.join(folder, PROGRESS)
+
+
 def progress(folder: str) -> tuple[float | None, str | None]:
     """What the command last said of itself: a fraction from 0 to 1, and a message; None for what it did not say.
 
     The fraction may be written ``0.4`` or ``40%``.
     """
+    owner: int | None = None
     try:
-        fd = os.open(os.path.join(folder, PROGRESS), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            owner = os.lstat(os.path.join(folder, OWN)).st_uid
+        except FileNotFoundError:
+            fd = os.open(progress_path(folder, False), _CAREFUL)
+        else:
+            fd = os.open(progress_path(folder, True), _CAREFUL)
     except OSError:
         return None, None
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):  # the command may have put anything there; a fifo would block us
+        found = os.fstat(fd)
+        # The command may have put anything there: a fifo, or a link to what is closed to its owner.
+        if not stat.S_ISREG(found.st_mode) or owner not in (None, found.st_uid):
             return None, None
         word, _, message = os.read(fd, 1_000).decode(errors="replace").partition("\n")[0].partition(" ")
     except OSError:
@@ -105,7 +156,7 @@ def progress(folder: str) -> tuple[float | None, str | None]:
 def last_line(folder: str) -> str | None:
     """The last line of the log that says something, for people; None where there is none."""
     try:
-        with open(os.path.join(folder, LOG), "rb") as file:
+        with open_log(folder) as file:
             file.seek(max(file.seek(0, os.SEEK_END) - TAIL, 0))
             tail = file.read()
     except OSError:

@@ -11,10 +11,8 @@ Standard library only, and little of it: each shim carries what is imported here
 
 import contextlib
 import ctypes
-import errno
 import fcntl
 import gc
-import json
 import os
 import resource
 import signal
@@ -23,14 +21,15 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from labsched.engines import processes, rundir
+from labsched.engines import account as accounts
+from labsched.engines import processes, rundir, start
+from labsched.engines.cut import Copier
 
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+PR_SET_CHILD_SUBREAPER = 36
 WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 TERMINATE = WATCHED - {signal.SIGCHLD}
 KILL_AGAIN_S = 0.1
 ROOM_AGAIN_S = 1.0
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def serve(control: int) -> None:
@@ -42,6 +41,7 @@ def serve(control: int) -> None:
     link.set_inheritable(False)
     libc = ctypes.CDLL(None, use_errno=True)
     signal.signal(signal.SIGCHLD, _reap)
+    accounts.warm()
     gc.collect()
     gc.freeze()  # what is here now stays shared with the shims
     while message := _next(link):
@@ -103,10 +103,18 @@ def _run(link: socket.socket, libc: ctypes.CDLL, attempt: str, folder: str) -> N
         _record(folder, {"error": "its folder was damaged", "started": started, "ended": started})
         return
     try:
-        pid = _start(libc, spec, os.path.join(folder, rundir.LOG))
-    except OSError as error:
-        _record(folder, {"error": _why(error, spec), "started": started, "ended": time.time()})
+        account = accounts.find(spec["uid"], spec["user"]) if spec.get("uid") is not None else None
+        copier, output = _output(folder, spec, account)
+        pid = start.start(libc, spec, account, output)
+    except (LookupError, start.CannotStart) as error:
+        _record(folder, {"error": str(error), "started": started, "ended": time.time()})
         return
+    except OSError as error:
+        _record(folder, {"error": _why(error), "started": started, "ended": time.time()})
+        return
+    os.close(output)
+    if copier is not None:
+        copier.start()
     with contextlib.suppress(OSError):  # a full disk is no reason to leave the command alone
         rundir.write(folder, rundir.STARTED, {"pid": pid, "started": started})
     with contextlib.suppress(OSError):
@@ -115,10 +123,37 @@ def _run(link: socket.socket, libc: ctypes.CDLL, attempt: str, folder: str) -> N
     tree = Tree(pid, spec["stop_grace"])
     tree.watch(spec["time_limit"])
     ended: dict[str, Any] = {"started": started, "ended": time.time(), **tree.result()}
-    if ended["exit_code"] == 0:
-        paths = [os.path.join(spec["cwd"], path) for path in spec["outputs"]]
-        ended["missing"] = [path for path in paths if not os.path.exists(path)]
+    if copier is not None:
+        copier.finish()
+    if ended["exit_code"] == 0 and spec["outputs"]:
+        ended["missing"] = start.missing(libc, spec, account)
     _record(folder, ended)
+
+
+def _output(folder: str, spec: dict[str, Any], account: accounts.Account | None) -> tuple[Copier | None, int]:
+    """Where the command writes to: its log, or a pipe to one that is cut at a size. Makes the submitter's own folder.
+
+    The attempt's folder is the daemon's, so nothing in it can be replaced or be made a link by the submitter.
+    """
+    folder_fd = os.open(folder, os.O_DIRECTORY | os.O_RDONLY)
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+        log = os.open(rundir.LOG, flags, 0o640 if account is None else 0o600, dir_fd=folder_fd)
+        if account is not None:
+            os.fchown(log, account.uid, account.gid)
+            rundir.give(folder_fd, account.uid, account.gid)
+    finally:
+        os.close(folder_fd)
+    if spec.get("log_size") is None:
+        return None, log
+    copier = Copier(log, spec["log_size"])
+    return copier, copier.input
+
+
+def _why(error: OSError) -> str:
+    if error.errno in start.FULL:
+        return "the disk of the state folder is full: make room, then retry"
+    return f"its log could not be made: {os.strerror(error.errno or 0)}"
 
 
 def _record(folder: str, ended: dict[str, Any]) -> None:
@@ -127,7 +162,7 @@ def _record(folder: str, ended: dict[str, Any]) -> None:
         try:
             return rundir.write(folder, rundir.EXIT, ended)
         except OSError as error:
-            if error.errno not in FULL:
+            if error.errno not in start.FULL:
                 raise
             time.sleep(ROOM_AGAIN_S)
 
@@ -194,10 +229,7 @@ class Tree:
             self.empty = True
 
     def _signal(self, number: signal.Signals) -> None:
-        for pid in processes.descendants(os.getpid()):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, number)
-                os.kill(pid, signal.SIGCONT)  # a stopped process could not obey
+        processes.signal_below(os.getpid(), number)
 
 
 def _name(number: int) -> str:
@@ -205,74 +237,3 @@ def _name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:  # most real-time signals have none
         return f"signal {number}"
-
-
-def _start(libc: ctypes.CDLL, spec: dict[str, Any], log: str) -> int:
-    """Start the command, which does not survive us; raises the OSError that starting it raised."""
-    shim = os.getpid()
-    log_fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o640)
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.setsid()
-            libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() != shim:
-                os._exit(127)
-            os.dup2(log_fd, 1)
-            os.dup2(log_fd, 2)
-            for name in ("SIGPIPE", "SIGXFSZ"):  # Python ignores these, and what is ignored stays so across exec
-                signal.signal(getattr(signal, name), signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            os.chdir(spec["cwd"])
-            os.umask(spec["umask"])
-            _yield(spec["nice"])
-            os.execvpe(spec["argv"][0], spec["argv"], spec["env"])
-        except BaseException as error:
-            number = error.errno if isinstance(error, OSError) else errno.EINVAL
-            os.write(writer, json.dumps([number, str(error)]).encode())
-        finally:
-            os._exit(127)
-    os.close(writer)
-    os.close(log_fd)
-    with open(reader, "rb") as pipe:
-        failure = pipe.read()
-    if failure:
-        os.waitpid(pid, 0)
-        number, words = json.loads(failure)
-        raise OSError(number, words)
-    return pid
-
-
-def _yield(nice: int) -> None:
-    """Leave the processor to others: where sessions are scheduled as groups, a niceness counts within one only."""
-    os.nice(nice)
-    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as file:
-        file.write(str(nice))
-
-
-def _why(error: OSError, spec: dict[str, Any]) -> str:
-    command, cwd = spec["argv"][0], spec["cwd"]
-    if error.errno in FULL:
-        return "the disk of the state folder is full: make room, then retry"
-    if not os.path.isdir(cwd):
-        return f"its working folder {cwd} does not exist"
-    if error.errno == errno.ENOENT and (script := _found(spec)):
-        return f"{script} is there, but not the program that runs it, which its first line (#!) names"
-    if error.errno == errno.ENOEXEC:
-        return f"{command} is not a program: a script needs a first line such as #!/bin/sh"
-    if error.errno == errno.ENOENT:
-        return f"there is no command {command} (looked in {spec['env'].get('PATH') or 'no PATH'})"
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return f"the command {command} may not be run from {cwd}: {os.strerror(error.errno)}"
-    if error.errno == errno.E2BIG:
-        return "its arguments and environment are too long for the kernel"
-    return f"the command {command} could not be started: {os.strerror(error.errno or 0)}"
-
-
-def _found(spec: dict[str, Any]) -> str | None:
-    """The file that a command's name means, for one that the kernel could not find a way to run."""
-    command = spec["argv"][0]
-    folders = [""] if "/" in command else os.get_exec_path(spec["env"])
-    paths = [os.path.join(spec["cwd"], folder, command) for folder in folders]
-    return next((path for path in paths if os.path.isfile(path) and os.access(path, os.X_OK)), None)

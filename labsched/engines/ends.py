@@ -1,0 +1,67 @@
+"""From what a shim wrote last to a fact: how an attempt ended, in numbers and words."""
+
+import time
+
+import msgspec
+
+from labsched.core.model import Ended
+from labsched.core.states import Outcome
+from labsched.core.units import duration
+from labsched.engines import rundir
+from labsched.engines.base import Order
+
+
+class _Exit(msgspec.Struct, frozen=True):
+    """What a shim writes last."""
+
+    ended: float
+    started: float
+    error: str | None = None
+    timed_out: bool = False
+    stopped: bool = False
+    exit_code: int | None = None
+    signal: str | None = None
+    missing: tuple[str, ...] = ()
+    peak_memory: int | None = None
+    cpu_time: float | None = None
+
+
+def fact(order: Order, written: dict[str, object]) -> Ended:
+    """What a shim wrote last, as a fact."""
+    try:
+        ended = msgspec.convert(written, _Exit)
+    except msgspec.ValidationError as error:  # nobody but a person with an editor writes such a thing
+        unreadable = f"{order.folder}/{rundir.EXIT} makes no sense ({error}), so nobody knows how it ended"
+        return Ended(order.attempt, time.time(), Outcome.LOST, unreadable)
+    outcome, reason = _judge(order, ended)
+    return Ended(
+        attempt=order.attempt,
+        at=ended.ended,
+        outcome=outcome,
+        reason=reason,
+        note=rundir.progress(order.folder)[1],
+        began=ended.started,
+        exit_code=ended.exit_code,
+        signal=ended.signal,
+        peak_memory=ended.peak_memory,
+        cpu_time=ended.cpu_time,
+    )
+
+
+def _judge(order: Order, ended: _Exit) -> tuple[Outcome, str | None]:
+    if ended.error:
+        return Outcome.FAILED, ended.error
+    if ended.timed_out:
+        return Outcome.TIMED_OUT, f"it took longer than its limit of {duration(order.time_limit or 0)}"
+    if ended.stopped:
+        return Outcome.CANCELLED, None
+    if ended.signal:
+        return Outcome.FAILED, f"killed by {ended.signal}"
+    if ended.exit_code == 0:
+        if ended.missing:
+            return Outcome.FAILED, f"it exited with 0, but did not make {', '.join(ended.missing)}"
+        return Outcome.SUCCEEDED, None
+    last = rundir.last_line(order.folder)
+    if last and last.lower().startswith("error: "):
+        return Outcome.FAILED, last[7:]
+    return Outcome.FAILED, f"exit {ended.exit_code}" + (f": {last}" if last else "")

@@ -1,0 +1,150 @@
+"""Starting an attempt's command: the few steps between the shim's fork and the command's first instruction.
+
+The child becomes the submitter before it looks at anything that the submitter named (working folder, command), so that
+neither it nor its words tell anybody what the daemon alone may see. Standard library only: the shim imports this.
+"""
+
+import contextlib
+import ctypes
+import errno
+import json
+import os
+import resource
+import signal
+from typing import Any, NoReturn
+
+from labsched.engines import account as accounts
+from labsched.engines.account import Account
+
+PR_SET_PDEATHSIG = 1
+FULL = (errno.ENOSPC, errno.EDQUOT)
+MAX_WORDS = 65_536  # bytes of what a child says
+
+
+class CannotStart(Exception):
+    """Why a command could not be started, in a sentence."""
+
+
+def start(libc: ctypes.CDLL, spec: dict[str, Any], account: Account | None, output: int) -> int:
+    """Start the command, which does not survive us, with `output` as its stdout and stderr; returns its pid.
+
+    Raises CannotStart.
+    """
+    shim = os.getpid()
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _child(libc, spec, account, output, writer, shim)
+    os.close(writer)
+    with open(reader, "rb") as pipe:
+        words = pipe.read(MAX_WORDS)
+    if words:
+        os.waitpid(pid, 0)
+        raise CannotStart(words.decode(errors="replace"))
+    return pid
+
+
+def missing(libc: ctypes.CDLL, spec: dict[str, Any], account: Account | None) -> list[str]:
+    """The expected outputs that are not there, or not for the submitter to see."""
+    paths = [os.path.join(spec["cwd"], path) for path in spec["outputs"]]
+    if account is None:
+        return [path for path in paths if not os.path.exists(path)]
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        with contextlib.suppress(BaseException):
+            accounts.become(account, libc)
+            with open(writer, "w") as pipe:
+                json.dump([number for number, path in enumerate(paths) if not os.path.exists(path)], pipe)
+        os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as pipe:
+        said = pipe.read()
+    os.waitpid(pid, 0)
+    try:
+        return [paths[number] for number in json.loads(said)]
+    except (ValueError, IndexError, TypeError):  # the submitter has killed it
+        return paths
+
+
+def _child(
+    libc: ctypes.CDLL, spec: dict[str, Any], account: Account | None, output: int, writer: int, shim: int
+) -> NoReturn:
+    try:
+        os.setsid()
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        for name in ("SIGPIPE", "SIGXFSZ"):  # Python ignores these, and what is ignored stays so across exec
+            signal.signal(getattr(signal, name), signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        _yield(spec["nice"])
+        for number, limits in spec.get("limits", ()):
+            with contextlib.suppress(ValueError, OSError):  # the daemon's own may have been lowered since
+                resource.setrlimit(number, tuple(limits))
+        env = spec["env"]
+        if account is None:
+            accounts.forgo(libc)
+        else:
+            _become(account, libc)
+            said = spec.get("said", ())
+            env = {**env, **{name: value for name, value in account.env.items() if name not in said}}
+        # Only now: a change of user clears it.
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != shim:
+            os._exit(127)
+        os.umask(spec["umask"])
+        try:
+            os.chdir(spec["cwd"])
+            os.execvpe(spec["argv"][0], spec["argv"], env)
+        except OSError as error:
+            os.write(writer, _why(error, spec, env).encode())
+    except CannotStart as error:
+        os.write(writer, str(error).encode())
+    except BaseException as error:
+        os.write(writer, f"the command {spec['argv'][0]} could not be started: {error}".encode())
+    finally:
+        os._exit(127)
+
+
+def _become(account: Account, libc: ctypes.CDLL) -> None:
+    try:
+        accounts.become(account, libc)
+    except OSError as error:
+        raise CannotStart(f"it could not be started as {account.env['USER']}: {error.strerror}") from None
+
+
+def _yield(nice: int) -> None:
+    """Leave the processor to others: where sessions are scheduled as groups, a niceness counts within one only."""
+    os.nice(nice)
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as file:
+        file.write(str(nice))
+
+
+def _why(error: OSError, spec: dict[str, Any], env: dict[str, str]) -> str:
+    command, cwd = spec["argv"][0], spec["cwd"]
+    try:
+        os.stat(os.path.join(cwd, "."))
+    except PermissionError:
+        who = env.get("USER") or f"user {os.getuid()}"
+        return f"{who} may not enter its working folder {cwd}"
+    except OSError:
+        return f"its working folder {cwd} does not exist"
+    if error.errno == errno.ENOENT and (script := _found(spec, env)):
+        return f"{script} is there, but not the program that runs it, which its first line (#!) names"
+    if error.errno == errno.ENOEXEC:
+        return f"{command} is not a program: a script needs a first line such as #!/bin/sh"
+    if error.errno == errno.ENOENT:
+        return f"there is no command {command} (looked in {env.get('PATH') or 'no PATH'})"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"the command {command} may not be run from {cwd}: {os.strerror(error.errno)}"
+    if error.errno == errno.E2BIG:
+        return "its arguments and environment are too long for the kernel"
+    return f"the command {command} could not be started: {os.strerror(error.errno or 0)}"
+
+
+def _found(spec: dict[str, Any], env: dict[str, str]) -> str | None:
+    """The file that a command's name means, for one that the kernel could not find a way to run."""
+    command = spec["argv"][0]
+    folders = [""] if "/" in command else os.get_exec_path(env)
+    paths = [os.path.join(spec["cwd"], folder, command) for folder in folders]
+    return next((path for path in paths if os.path.isfile(path) and os.access(path, os.X_OK)), None)
