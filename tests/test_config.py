@@ -1,15 +1,20 @@
 """The configuration: what is wrong in it is told with file, line, section, key, and what to do."""
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labsched.config import Config, load
+from labsched.config import Config, load, read
+from labsched.config.places import find
+from labsched.config.sample import dotted, sample, settings, toml
+from labsched.config.schema import keys, sections
 from labsched.errors import BadRequest
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "config.toml"
@@ -28,7 +33,7 @@ def refused(path: Path, text: str | bytes) -> str:
     ("text", "sentence"),
     [
         ("\n[sotr]\n", "the configuration FILE, line 2: there is no section sotr; did you mean sort?"),
-        ("x = 1", "the configuration FILE, line 1: there is no section x; known are daemon, pools, sort"),
+        ("x = 1", "the configuration FILE, line 1: there is no section x; known are daemon, pools, prune, sort"),
         (
             "[daemon]\n[sort]\n# sorce\nsorce = 'x'\n",
             "the configuration FILE, line 4, [sort]: there is no key sorce; did you mean source?",
@@ -127,7 +132,7 @@ def test_no_text_is_anything_but_a_configuration_or_a_sentence(
 values = st.one_of(st.integers(), st.floats(), st.booleans(), st.text("a/{}", max_size=5))
 
 
-@given(section=st.sampled_from(["daemon", "sort"]), data=st.data(), value=values)
+@given(section=st.sampled_from(["daemon", "prune", "sort"]), data=st.data(), value=values)
 def test_no_value_of_any_key_is_more_than_a_sentence(
     section: str, data: st.DataObject, value: object, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -160,25 +165,129 @@ def test_a_file_that_is_not_for_us_is_named() -> None:
     assert "Permission denied" in done.stdout, done.stderr
 
 
-def test_the_example_says_what_holds_without_it(tmp_path: Path) -> None:
-    example = load(EXAMPLE)
-    assert example.daemon == Config().daemon
-    assert example.pools == {"RAM": 2}
-    (tmp_path / "empty.toml").write_text("")
-    without = load(tmp_path / "empty.toml").sort
-    assert example.sort.source == str(EXAMPLE.parent / "data/mat/{block}")
-    assert without.source == str(tmp_path / "data/mat/{block}")
-    for name in set(type(without).__struct_fields__) - {"source", "target"}:
-        assert getattr(example.sort, name) == getattr(without, name)
+def test_the_example_is_what_the_schema_says() -> None:
+    assert EXAMPLE.read_text() == sample(), "write it anew: labsched config sample > examples/config.toml"
 
 
-def test_every_line_of_the_example_that_is_commented_out_is_right_too(tmp_path: Path) -> None:
-    lines = EXAMPLE.read_text().splitlines()[2:]
-    (tmp_path / "c.toml").write_text("\n".join(line.removeprefix("# ") for line in lines))
-    loaded = load(tmp_path / "c.toml")
-    assert loaded.pools == {"RAM": 2, "CPU": 8, "GPU": 1, "LICENSE": 3}
-    assert loaded.sort.klusta == {"spikedetekt.threshold_strong_std_factor": 4.5}
-    assert loaded.sort.klusta_time_limit == 864_000
+def test_the_sample_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(sample())
+    (tmp_path / "empty.toml").touch()
+    assert load(tmp_path / "c.toml") == load(tmp_path / "empty.toml")
+
+
+def test_every_line_of_the_sample_that_is_commented_out_is_right_and_none_is_missing(tmp_path: Path) -> None:
+    lines = sample().splitlines()
+    (tmp_path / "c.toml").write_text("\n".join(re.sub(r"^#(?! )", "", line) for line in lines))
+    found = read(tmp_path / "c.toml")
+    assert found.mistakes == ()
+    given = {setting.key for setting in settings(found, tmp_path) if setting.origin != "default"}
+    every = {f"{section}.{key.name}" for section in sections() for key in keys(section)} - {"sort.klusta"}
+    assert every | {'sort.klusta."spikedetekt.threshold_strong_std_factor"', "pools.RAM"} <= given
+    for section in sections():
+        for key in keys(section):
+            text = f"#{key.name} = {toml(key.default)}\n"
+            assert key.default in (None, {}) or text in sample(), f"{key.name} stands there with another value"
+
+
+def test_every_key_is_explained_and_shown() -> None:
+    for section in sections():
+        for key in keys(section):
+            assert len(key.text) > 10, f"{section}.{key.name} is not explained"
+            assert key.default is not None or key.example is not None, f"{section}.{key.name} has no example"
+
+
+def test_all_mistakes_are_told_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = """\
+[pools]
+CPU = "many"
+GPU = -1
+"no name" = 1
+[daemon]
+nise = 3
+nice = 99
+stop_grace = [
+  1,
+]
+[sort]
+target = "/data"
+klusta_needs = { CPU = 0 }
+[sort.klusta]
+"any.thing" = 1
+[mail]
+to = "me"
+"""
+    (tmp_path / "c.toml").write_text(text)
+    told = [sentence.partition(", line ")[2] for sentence in read(tmp_path / "c.toml").mistakes]
+    assert [sentence.partition(": ")[0] for sentence in told] == [
+        "2, [pools]",
+        "3, [pools]",
+        "4, [pools]",
+        "6, [daemon]",
+        "7, [daemon]",
+        "8, [daemon]",
+        "12, [sort]",
+        "13, [sort]",
+        "16",
+    ]
+
+
+def test_the_origin_of_a_key_is_the_line_where_it_begins(tmp_path: Path) -> None:
+    text = """\
+# a comment
+prune.keep = 7  # dotted
+sort = { source = "a/{block}", klusta = { "a.b" = 1 } }
+[ "pools" ]
+CPU = 3
+"R-1" = 0
+[daemon]
+socket_group = '''
+[nice]
+nice = 3'''
+nice = 4
+"""
+    file = tmp_path / "c.toml"
+    file.write_text(text)
+    found = {setting.key: setting.origin.rpartition(":")[2] for setting in settings(read(file), file)}
+    assert {key: line for key, line in found.items() if line != "default"} == {
+        "prune.keep": "2",
+        "sort.source": "3",
+        'sort.klusta."a.b"': "3",
+        "pools.CPU": "5",
+        "pools.R-1": "6",
+        "daemon.socket_group": "8",
+        "daemon.nice": "11",
+    }
+
+
+keys_of_toml = st.text(st.sampled_from("ab-. \"'#[=ξ"), min_size=1, max_size=4)
+values_of_toml = st.recursive(
+    st.one_of(st.integers(-9, 9), st.booleans(), st.text(st.sampled_from("a\"\\\n[]=#'"), max_size=6)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(keys_of_toml, inner, max_size=3)),
+    max_leaves=6,
+)
+
+
+@given(data=st.dictionaries(keys_of_toml, values_of_toml, max_size=5))
+def test_every_key_of_a_file_is_found_in_the_line_where_it_stands(data: dict[str, object]) -> None:
+    lines, expected = [], {}
+    for key, value in data.items():
+        if isinstance(value, list):  # over several lines
+            expected[(key,)] = len(lines) + 2
+            lines += ["# [x]", f"{dotted(key)} = [", *(f"  {toml(one)}," for one in value), "]"]
+        elif not isinstance(value, dict):
+            expected[(key,)] = len(lines) + 1
+            lines.append(f"{dotted(key)} = {toml(value)}")
+    for key, value in data.items():
+        if isinstance(value, dict):
+            expected[(key,)] = len(lines) + 1
+            lines.append(f"[{dotted(key)}]")
+            for name, one in value.items():
+                expected[(key, name)] = len(lines) + 1
+                lines.append(f"{dotted(name)} = {toml(one)}")
+    text = "\n".join(lines)
+    assert tomllib.loads(text) == data
+    found = find(text)
+    assert {place: line for place, line in found.items() if place in expected} == expected
 
 
 def test_files_of_other_systems_load(tmp_path: Path) -> None:

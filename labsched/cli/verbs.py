@@ -28,6 +28,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Around it": {
         "daemon": ("labsched.cli.daemon:daemon", "Run the daemon, in the foreground."),
+        "config": ("labsched.cli.config:config", "Check or show the configuration; have it read again."),
         "doctor": ("labsched.cli.doctor:doctor", "Check the installation, and say what to do."),
         "run": ("labsched.cli.run:run", "De-noise and sort one block here and now, without a daemon."),
         "progress": ("labsched.cli.progress:progress", "Tell from inside a stage how far it is."),

@@ -3,7 +3,7 @@
 `examples/config.toml` shows all of it with comments.
 """
 
-from labsched.config.file import load
-from labsched.config.schema import Config, Daemon, Sort
+from labsched.config.file import Read, load, read
+from labsched.config.schema import Config, Daemon, Prune, Sort
 
-__all__ = ["Config", "Daemon", "Sort", "load"]
+__all__ = ["Config", "Daemon", "Prune", "Read", "Sort", "load", "read"]

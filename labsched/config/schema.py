@@ -1,40 +1,151 @@
-"""The schema: every section and key of the configuration, with its default."""
+"""The schema: every section and key of the configuration, with its default, what it is, and an example.
 
-from typing import Annotated
+The commented sample and `labsched config show` are made from it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
+
+
+def key(text: str, *, example: object = None, fixed: bool = False, **bounds: Any) -> msgspec.Meta:
+    """What a key is, in words; an `example` where the default shows none; `fixed` where only a restart changes it."""
+    return msgspec.Meta(description=text, extra={"example": example, "fixed": fixed}, **bounds)
 
 
 class Daemon(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[daemon]"""
 
-    socket_mode: str = "0660"
-    socket_group: str | None = None
-    shared_account: bool = False  # the lab shares the daemon's account: everybody who reaches the socket may use it
-    stop_grace: float = 10.0  # seconds between TERM and KILL
-    nice: Annotated[int, msgspec.Meta(ge=0, le=19)] = 10  # of the stages, which yield to the daemon and to people
+    socket_mode: Annotated[str, key("the mode of the socket, octal: who may connect", fixed=True)] = "0660"
+    socket_group: Annotated[
+        str | None,
+        key(
+            "the group that owns the socket; the daemon's user must be in it. Without it, the daemon's own group",
+            example="lab",
+            fixed=True,
+        ),
+    ] = None
+    shared_account: Annotated[
+        bool,
+        key(
+            "whether everybody who reaches the socket may use the daemon, whose account runs everything; "
+            "else, its own user and root"
+        ),
+    ] = False
+    stop_grace: Annotated[
+        float,
+        key("seconds between TERM and KILL, when a stage is cancelled, takes too long, or leaves processes behind"),
+    ] = 10.0
+    nice: Annotated[
+        int,
+        key("of the stages, 0 to 19: the higher, the more they leave the processors to people's own work", ge=0, le=19),
+    ] = 10
+
+
+class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[prune]: which ended jobs and logs the daemon removes by itself, once a day. Without a key here: none."""
+
+    after_days: Annotated[
+        float | None,
+        key("ended jobs go, with their logs, once they have been over for so many days", example=180),
+    ] = None
+    logs_gb: Annotated[
+        float | None,
+        key(
+            "the oldest ended jobs go, until the logs of those that remain take no more than so many GB (10^9 bytes)",
+            example=100,
+        ),
+    ] = None
+    keep: Annotated[int, key("so many of the jobs that ended last are kept, whatever the other keys say")] = 0
 
 
 class Sort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[sort]: how a block becomes a job of two stages. Patterns know `{block}`, and `{name}`: its last part."""
+    """[sort]: how a block becomes a job of two stages. Relative paths start at this file's folder, ~ is the daemon's
+    home; {block} is the block's name, {name} its part after the last /."""
 
-    source: str = "data/mat/{block}"
-    target: str = "data/phy/{block}"
-    probe: str | None = None  # a rig file, a probe file, or the name of a built-in probe
-    reference: str = "war"
-    format: str = "kwd"
-    seed: int = 1
-    denoise_needs: dict[str, int] = msgspec.field(default_factory=lambda: {"RAM": 1})
-    klusta_needs: dict[str, int] = msgspec.field(default_factory=lambda: {"CPU": 1})
-    denoise_threads: int = 2
-    denoise_time_limit: float | None = None  # seconds
-    klusta_time_limit: float | None = None
-    klusta: dict[str, object] = msgspec.field(default_factory=dict)  # options: "spikedetekt.chunk_size_seconds" = 1
+    source: Annotated[str, key("the folder (or file) of a block")] = "data/mat/{block}"
+    target: Annotated[str, key("the folder of its results")] = "data/phy/{block}"
+    probe: Annotated[
+        str | None, key("a rig file, a probe file, or the name of a built-in probe", example="rig.toml")
+    ] = None
+    reference: Annotated[
+        str,
+        key(
+            'what is subtracted from each channel: "none", "car" (the mean of the other channels), '
+            '"war" (what a linear regression on the other channels predicts)'
+        ),
+    ] = "war"
+    format: Annotated[str, key('of the de-noised samples: "kwd" (HDF5) or "dat"')] = "kwd"
+    seed: Annotated[int, key("of klusta's random numbers: the same seed, the same sorting")] = 1
+    denoise_needs: Annotated[dict[str, int], key("the slots that the denoise stage holds")] = msgspec.field(
+        default_factory=lambda: {"RAM": 1}
+    )
+    klusta_needs: Annotated[
+        dict[str, int], key("the slots that the klusta stage holds; it gets as many threads as CPU slots")
+    ] = msgspec.field(default_factory=lambda: {"CPU": 1})
+    denoise_threads: Annotated[int, key("threads of the denoise stage")] = 2
+    denoise_time_limit: Annotated[float | None, key("seconds; without it, none", example=14400)] = None
+    klusta_time_limit: Annotated[float | None, key("seconds; without it, none", example=864000)] = None
+    klusta: Annotated[
+        dict[str, object],
+        key(
+            "any option of klusta: python -m labsched.ephys klusta --settings",
+            example={"spikedetekt.threshold_strong_std_factor": 4.5},
+        ),
+    ] = msgspec.field(default_factory=dict)
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file. Relative paths in [sort] start at the file's folder, or at the working folder without a file."""
 
     daemon: Daemon = Daemon()
-    pools: dict[str, int] = msgspec.field(default_factory=dict)
+    pools: Annotated[
+        dict[str, int],
+        key(
+            "slots by pool, any name. Without it: RAM 2, CPU the number of processors, GPU the number of GPUs found. "
+            "A number holds from when it is new here (after a reload or a restart) until `labsched pool set`.",
+            example={"RAM": 2, "CPU": 8, "GPU": 1, "LICENSE": 3},
+        ),
+    ] = msgspec.field(default_factory=dict)
+    prune: Prune = Prune()
     sort: Sort = Sort()
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key of a section: its default (None: none), what it is, an example, and whether only a restart changes it."""
+
+    section: str
+    name: str
+    default: Any
+    text: str
+    example: Any
+    fixed: bool
+
+
+def sections() -> dict[str, type[msgspec.Struct]]:
+    """The sections that have keys of their own; [pools], whose names are free, is none of them."""
+    hints = get_type_hints(Config)
+    return {name: hints[name] for name in Config.__struct_fields__ if isinstance(hints[name], type)
+            and issubclass(hints[name], msgspec.Struct)}  # fmt: skip
+
+
+def keys(section: str) -> Iterator[Key]:
+    """The keys of a section, in order."""
+    kind = sections()[section]
+    defaults = msgspec.structs.asdict(kind())
+    for name, hint in get_type_hints(kind, include_extras=True).items():
+        yield _key(section, name, defaults[name], hint)
+
+
+def pools_key() -> Key:
+    """What is said of [pools]."""
+    return _key("", "pools", {}, get_type_hints(Config, include_extras=True)["pools"])
+
+
+def _key(section: str, name: str, default: Any, hint: Any) -> Key:
+    meta = next(one for one in hint.__metadata__ if isinstance(one, msgspec.Meta))
+    extra = meta.extra or {}
+    return Key(section, name, default, meta.description or "", extra.get("example"), bool(extra.get("fixed")))

@@ -236,3 +236,17 @@ class Daemon(Struct, frozen=True, kw_only=True):
     state: str
     config: str | None = None  # the configuration file
     settings: dict[str, object] = field(default_factory=dict)
+
+
+class Setting(Struct, frozen=True):
+    """A key of the configuration, its value (null: none), and where that comes from: `default`, or FILE:LINE."""
+
+    key: str
+    value: object
+    origin: str
+
+
+class Settings(Struct, frozen=True):
+    """What `labsched config show --json` prints."""
+
+    settings: tuple[Setting, ...]

@@ -12,6 +12,7 @@ import pytest
 from labsched import config, errors
 from labsched.cli.main import INTERRUPTED, labsched
 from labsched.cli.wait import NOT_YET
+from labsched.config import schema
 from labsched.core.states import MOVES, OUTCOMES, Outcome
 from labsched.ephys.probes.files import builtin
 from labsched.ephys.readers.flat import KEYS
@@ -19,6 +20,7 @@ from labsched.recipes.command import Line
 from labsched.wire import messages, requests
 from tests.docs.pages import PAGES, ROOT, anchors, commands, fences, links, name, spans, table, tokens
 from tests.docs.write_cli import MARK, PAGE, helps
+from tests.docs.write_cli import commands as every_command
 
 DOCS = ROOT / "docs"
 FAILS = DOCS / "how-to/when-something-fails.md"
@@ -100,7 +102,7 @@ def test_the_pages_have_command_lines_of_every_verb() -> None:
     assert not set(labsched.list_commands(click.Context(labsched))) - shown
 
 
-@pytest.mark.parametrize(("section", "kind"), [("daemon", config.Daemon), ("sort", config.Sort)])
+@pytest.mark.parametrize(("section", "kind"), list(schema.sections().items()))
 def test_the_configuration_page_has_every_key_and_its_default(section: str, kind: type[msgspec.Struct]) -> None:
     rows = table(DOCS / "reference/configuration.md", f"## `[{section}]`")
     known = msgspec.structs.asdict(kind())
@@ -115,18 +117,6 @@ def test_the_configuration_page_has_every_key_and_its_default(section: str, kind
 def test_the_configuration_page_has_every_section() -> None:
     said = re.findall(r"^## `\[([\w.]+)\]`$", (DOCS / "reference/configuration.md").read_text(), re.MULTILINE)
     assert [section for section in said if "." not in section] == list(config.Config.__struct_fields__)
-
-
-def test_the_example_configuration_is_what_holds_without_it(tmp_path: Path) -> None:
-    text = (ROOT / "examples/config.toml").read_text()
-    (tmp_path / "config.toml").write_text(text)
-    example = config.load(tmp_path / "config.toml")
-    (tmp_path / "empty.toml").touch()
-    nothing = config.load(tmp_path / "empty.toml")
-    assert (example.daemon, example.sort, example.pools) == (nothing.daemon, nothing.sort, {"RAM": 2})
-    for kind in (config.Daemon, config.Sort):
-        for key in kind.__struct_fields__:
-            assert re.search(rf"^(# )?{key} = |^\[sort\.{key}\]", text, re.MULTILINE), f"it lacks {key}"
 
 
 def test_the_examples_in_toml_are_valid() -> None:
@@ -159,7 +149,7 @@ def test_the_page_of_the_command_line_says_which_verbs_have_json_and_quiet() -> 
         assert ("--json" in options) == bool(json)
         if json:
             assert hasattr(messages, codes(json)[0])
-    verbs = set(labsched.list_commands(top)) - {"pool"} | {"pool set", "pool pause", "pool resume"}
+    verbs = {path.partition(" ")[2] for path, command, _ in every_command() if not isinstance(command, click.Group)}
     assert set(shown) == verbs
 
 
