@@ -22,12 +22,12 @@ from labsched.daemon.bus import Bus
 from labsched.daemon.clock import Clock
 from labsched.daemon.desk import Desk
 from labsched.daemon.findings import ROOT_IS_SHARED
+from labsched.daemon.listening import listening, passed
 from labsched.daemon.loop import Loop
-from labsched.daemon.peers import group_id
+from labsched.daemon.notify import Notify
 from labsched.engines import gpu
 from labsched.engines.local import Local
-from labsched.errors import BadRequest, Refused
-from labsched.paths import MAX_SOCKET_PATH
+from labsched.errors import Refused
 from labsched.store import verbs
 from labsched.store.engine import Store
 from labsched.store.upgrade import is_current
@@ -42,6 +42,7 @@ def run(state: Path, socket_path: Path, config_file: Path | None) -> int:
     config = load(config_file)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+    notify, given = Notify(), passed()  # what they take out of the environment is for no child of ours
     if config.daemon.shared_account and os.getuid() == 0:
         log.warning("%s", ROOT_IS_SHARED)
     try:
@@ -49,13 +50,16 @@ def run(state: Path, socket_path: Path, config_file: Path | None) -> int:
         (state / "attempts").mkdir(mode=0o750, exist_ok=True)
     except OSError as error:
         raise Refused(f"cannot write the state folder {state}: {error.strerror}; name another with --state") from None
-    with _alone(state), _listening(socket_path, config) as listener:
+    with _alone(state), listening(socket_path, config, given) as listener:
+        notify.status("bringing the queue up to date")
         _upgrade(state / "queue.db")
-        asyncio.run(_serve(state, listener, config, config_file))
+        asyncio.run(_serve(state, listener, config, config_file, notify))
     return 0
 
 
-async def _serve(state: Path, listener: socket.socket, config: Config, config_file: Path | None) -> None:
+async def _serve(
+    state: Path, listener: socket.socket, config: Config, config_file: Path | None, notify: Notify
+) -> None:
     # The store's threads compute, too: a slot that has become free should not wait 5 ms for each turn of theirs.
     sys.setswitchinterval(SWITCH_S)
     gc.freeze()  # the modules stay; what comes and goes from now on is looked through as the interpreter means it
@@ -71,6 +75,7 @@ async def _serve(state: Path, listener: socket.socket, config: Config, config_fi
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    told: list[asyncio.Task[None]] = []
     try:
         await store.write(verbs.declare_pools, default_pools() | config.pools)
         await engine.open()
@@ -79,11 +84,14 @@ async def _serve(state: Path, listener: socket.socket, config: Config, config_fi
         await runner.setup()
         await web.SockSite(runner, listener, shutdown_timeout=GOODBYE_S).start()
         log.info("labsched %s, process %s: state in %s, on %s", __version__, os.getpid(), state, listener.getsockname())
+        notify.ready(f"labsched {__version__}")
+        told = [asyncio.create_task(notify.keep_alive(store)), asyncio.create_task(notify.follow(loop))]
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({turns, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         if turns.done():
             turns.result()  # it never ends by itself: say what went wrong
+        notify.stopping()
         log.info("stopping; what runs goes on, and is found again at the next start")
         loop.draining = True
         loop.bus.changed()
@@ -92,6 +100,8 @@ async def _serve(state: Path, listener: socket.socket, config: Config, config_fi
         await asyncio.gather(turns, return_exceptions=True)
         await loop.turn()  # what was heard last is recorded, and nothing more is started
     finally:
+        for task in told:
+            task.cancel()
         await engine.close()
         store.close()
 
@@ -132,52 +142,3 @@ def _alone(state: Path) -> Iterator[None]:
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         yield
-
-
-@contextmanager
-def _listening(path: Path, config: Config) -> Iterator[socket.socket]:
-    """A socket at `path` with the owner and the mode of the configuration; it is gone when the daemon is."""
-    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
-        raise BadRequest(f"the socket's path {path} is longer than {MAX_SOCKET_PATH} bytes: name another with --socket")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        try:
-            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            _clear(path)
-            mask = os.umask(0o177)
-            try:
-                listener.bind(str(path))
-            finally:
-                os.umask(mask)
-            if config.daemon.socket_group is not None:
-                os.chown(path, -1, group_id(config.daemon.socket_group))
-            path.chmod(int(config.daemon.socket_mode, 8))
-        except OSError as error:
-            raise Refused(f"cannot listen on {path}: {error.strerror}; name another socket with --socket") from None
-        except KeyError:
-            raise BadRequest(f"[daemon] socket_group: there is no group {config.daemon.socket_group}") from None
-        except ValueError:
-            raise BadRequest(
-                f"[daemon] socket_mode: {config.daemon.socket_mode!r} is not a mode such as 0660"
-            ) from None
-        ours = path.stat().st_ino
-        listener.listen(1024)
-        try:
-            yield listener
-        finally:
-            if path.exists() and path.stat().st_ino == ours:
-                path.unlink(missing_ok=True)
-
-
-def _clear(path: Path) -> None:
-    """Remove the socket of a daemon that is gone; raises Refused where one answers, or it is no socket."""
-    if not path.exists():
-        return
-    if not path.is_socket():
-        raise Refused(f"{path} is there and is no socket: name another with --socket")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-            return
-    raise Refused(f"another daemon answers on {path}: stop it first, or name another socket with --socket")
