@@ -113,6 +113,7 @@ def test_the_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
     with open_engine(path).connect() as connection, wanted.connect() as plain:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
         assert schema(connection) == schema(plain)
+    wanted.dispose()
 
 
 def test_the_revisions_are_one_chain_numbered_as_their_files() -> None:
