@@ -12,6 +12,8 @@ from labsched.cli import jobs, table
 from labsched.cli.context import print_json, print_numbers
 from labsched.core.model import JobSpec
 from labsched.errors import BadRequest, LabschedError
+from labsched.recipes import environ
+from labsched.recipes.environ import UMASK
 from labsched.wire.client import Client
 from labsched.wire.messages import Submitted, Waited
 from labsched.wire.requests import Submit
@@ -72,7 +74,7 @@ def send(
     order: Sequence[int] = (),
 ) -> None:
     """Queue these, all or none, each with `env`, and print their numbers; `order` says at which place to print each."""
-    answer = client.post("jobs", Submit(tuple(specs), env), Submitted, timeout=PATIENCE)
+    answer = client.post("jobs", Submit(tuple(specs), env | {UMASK: environ.umask()}), Submitted, timeout=PATIENCE)
     refs = list(answer.jobs)
     if order:
         refs = [ref for _, ref in sorted(zip(order, refs, strict=True), key=lambda pair: pair[0])]

@@ -4,6 +4,6 @@
 """
 
 from labsched.config.file import Read, load, read
-from labsched.config.schema import Config, Daemon, Prune, Sort
+from labsched.config.schema import Config, Daemon, Limits, Prune, Sort
 
-__all__ = ["Config", "Daemon", "Prune", "Read", "Sort", "load", "read"]
+__all__ = ["Config", "Daemon", "Limits", "Prune", "Read", "Sort", "load", "read"]

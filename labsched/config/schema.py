@@ -30,10 +30,15 @@ class Daemon(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shared_account: Annotated[
         bool,
         key(
-            "whether everybody who reaches the socket may use the daemon, whose account runs everything; "
-            "else, its own user and root"
+            "whether everybody who reaches the socket may use a daemon that cannot change user, and whose account then "
+            "runs everything; else it serves its own user and root. A daemon of root's runs each stage as its "
+            "submitter, and refuses this",
+            fixed=True,
         ),
     ] = False
+    admin_group: Annotated[
+        str, key("the group whose members may touch everybody's jobs, and the pools, as root may", fixed=True)
+    ] = "labsched-admin"
     stop_grace: Annotated[
         float,
         key("seconds between TERM and KILL, when a stage is cancelled, takes too long, or leaves processes behind"),
@@ -59,6 +64,26 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = None
     keep: Annotated[int, key("so many of the jobs that ended last are kept, whatever the other keys say")] = 0
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[limits]: what one person may take of what all share."""
+
+    queued_jobs_per_user: Annotated[int, key("jobs of one person that have not ended", ge=1)] = 20_000
+    connections_per_user: Annotated[int, key("connections of one person to the daemon at a time", ge=8)] = 512
+    streams_per_user: Annotated[int, key("logs, and the like, that one person reads or follows at a time", ge=1)] = 256
+    request_size: Annotated[
+        int, key("bytes of a request: the jobs of one `labsched add --from`, for example", fixed=True, ge=65_536)
+    ] = 16 * 1024**2
+    log_size: Annotated[
+        Annotated[int, msgspec.Meta(ge=4096)] | None,
+        key(
+            "bytes of an attempt's log: of a longer one the beginning and the end are kept, with a note between them. "
+            "It goes for attempts that start after a restart of the daemon; without it, logs are not cut",
+            example=1_000_000_000,
+            fixed=True,
+        ),
+    ] = None
 
 
 class Sort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,6 +126,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole file. Relative paths in [sort] start at the file's folder, or at the working folder without a file."""
 
     daemon: Daemon = Daemon()
+    limits: Limits = Limits()
     pools: Annotated[
         dict[str, int],
         key(

@@ -9,7 +9,6 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from labsched.daemon.changes import Changes
 from labsched.daemon.desk import PERSON, Desk, reply
-from labsched.daemon.peers import admit, peer
 from labsched.daemon.questions import Questions
 from labsched.daemon.streams import Streams
 from labsched.errors import LabschedError
@@ -17,7 +16,6 @@ from labsched.wire import messages as wire
 
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-MAX_BODY = 64 * 1024**2  # bytes: ten thousand jobs, and then some
 
 
 class Api:
@@ -25,13 +23,14 @@ class Api:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
+        self.size = desk.config.limits.request_size
         self.questions = Questions(desk)
         self.streams = Streams(desk)
         self.changes = Changes(desk)
 
     def application(self) -> web.Application:
         """The routes, all under /v1."""
-        app = web.Application(client_max_size=MAX_BODY, middlewares=[self._guard])
+        app = web.Application(client_max_size=self.size, middlewares=[self._guard])
         get: dict[str, Handler] = {
             "daemon": self.questions.daemon,
             "status": self.questions.status,
@@ -58,16 +57,14 @@ class Api:
         try:
             if request.transport is None:
                 raise ConnectionResetError("gone before it was answered")
-            person = peer(request.transport.get_extra_info("socket"))
-            admit(person, self.desk.config.daemon.shared_account)
-            request[PERSON] = person
+            request[PERSON] = await self.desk.peers.peer(request.transport.get_extra_info("socket"))
             return await handler(request)
         except LabschedError as error:
             return reply(wire.Error(str(error)), error.status)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, web.RequestPayloadError) as error:
             return reply(wire.Error(f"the request makes no sense: {' '.join(str(error).split())}"), 400)
         except web.HTTPRequestEntityTooLarge:
-            return reply(wire.Error(f"the request is larger than {MAX_BODY} bytes: send fewer jobs at a time"), 413)
+            return reply(wire.Error(f"the request is larger than {self.size} bytes: send fewer jobs at a time"), 413)
         except ConnectionError:  # in the middle of its request: nothing was done, and nobody reads this
             return reply(wire.Error("the request did not come to its end"), 400)
         except web.HTTPException as error:

@@ -9,16 +9,18 @@ from aiohttp import web
 
 from labsched.core.check import problem
 from labsched.core.states import State
-from labsched.daemon.desk import PERSON, Desk, body, reply
-from labsched.daemon.peers import may_touch
+from labsched.daemon.desk import PERSON, Desk, reply
+from labsched.daemon.peers import Peer, may_submit, may_touch
+from labsched.daemon.sight import find
 from labsched.errors import BadRequest, Forbidden, NotFound, TryLater
 from labsched.store import lines, read, verbs
-from labsched.store.find import find_job
+from labsched.store.limits import room
 from labsched.store.submit import submit
 from labsched.wire import messages as wire
 from labsched.wire import requests
 
 MAX_REFS = 10_000  # jobs of one verb
+MAX_STAGES = 50_000  # of one request: nobody else's is written meanwhile
 
 
 class Changes:
@@ -29,13 +31,17 @@ class Changes:
 
     async def submit(self, request: web.Request) -> web.Response:
         """POST jobs"""
-        asked = await body(request, requests.Submit)
+        asked = await self.desk.body(request, requests.Submit)
         person = request[PERSON]
         specs = [replace(job, env={**asked.env, **job.env}) for job in asked.jobs]
         if not specs:
             raise BadRequest("there is no job in the request")
+        if sum(len(spec.stages) for spec in specs) > MAX_STAGES:
+            raise BadRequest(f"a request may have {MAX_STAGES} stages at most: send fewer jobs at a time")
+        may_submit(person, self.desk.peers.mode)
 
         def work(connection: sa.Connection) -> list[int]:
+            room(connection, person.uid, len(specs), self.desk.config.limits.queued_jobs_per_user)
             slots = {name: pool.slots for name, pool in lines.all_pools(connection).items()}
             for spec in specs:
                 if why := problem(spec, slots):
@@ -47,7 +53,7 @@ class Changes:
 
     async def verb(self, request: web.Request) -> web.Response:
         """POST jobs/VERB"""
-        asked = await body(request, requests.Verb)
+        asked = await self.desk.body(request, requests.Verb)
         person = request[PERSON]
         now = self.desk.loop.clock.now()
         what = request.match_info["verb"]
@@ -65,7 +71,7 @@ class Changes:
             raise BadRequest(f"{what} at most {MAX_REFS} jobs at a time")
 
         def work(connection: sa.Connection) -> tuple[list[int], list[int]]:
-            found = [find_job(connection, ref) for ref in asked.jobs]
+            found = [find(connection, ref, person) for ref in asked.jobs]
             for job in found:
                 may_touch(person, job.uid, f"job {job.id}")
             numbers = list(dict.fromkeys(job.id for job in found))
@@ -84,12 +90,12 @@ class Changes:
         for attempt in stopping:
             self.desk.loop.engine.stop(attempt)
         if stopping:
-            await self._all_ended(numbers)
-        return reply(wire.Jobs(await self.desk.store.read(self.desk.rows, numbers)))
+            await self._all_ended(numbers, person)
+        return reply(wire.Jobs(await self.desk.store.read(self.desk.rows, numbers, person)))
 
     async def set_pool(self, request: web.Request) -> web.Response:
         """POST pools/NAME"""
-        asked = await body(request, requests.PoolSet)
+        asked = await self.desk.body(request, requests.PoolSet)
         person = request[PERSON]
         if not person.admin:
             raise Forbidden("pools belong to everybody: ask an admin")
@@ -101,12 +107,12 @@ class Changes:
         )
         return reply(await self.desk.store.read(self.desk.pools))
 
-    async def _all_ended(self, numbers: list[int]) -> None:
+    async def _all_ended(self, numbers: list[int], person: Peer) -> None:
         """Until these jobs have ended, so that a cancel's answer is true; or until it takes unheard-of long."""
         end = time.monotonic() + self.desk.config.daemon.stop_grace + 20
         while True:
             revision = self.desk.loop.bus.revision
-            rows = await self.desk.store.read(self.desk.rows, numbers)
+            rows = await self.desk.store.read(self.desk.rows, numbers, person)
             left = end - time.monotonic()
             if all(row.state is State.ENDED for row in rows):
                 return

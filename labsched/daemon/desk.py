@@ -1,7 +1,11 @@
 """What all handlers share: the desk that they work at, reading a request, and writing a reply."""
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,11 +14,12 @@ import sqlalchemy as sa
 from aiohttp import web
 
 from labsched.config import Config
-from labsched.daemon import views
+from labsched.daemon import sight, views
 from labsched.daemon.loop import Loop
+from labsched.daemon.peers import Peer, Peers
 from labsched.engines import rundir
 from labsched.engines.base import Look
-from labsched.errors import BadRequest
+from labsched.errors import BadRequest, TryLater
 from labsched.store import lines
 from labsched.wire import messages as wire
 
@@ -22,19 +27,23 @@ T = TypeVar("T")
 MAX_WITHIN = 60.0  # seconds that a question may wait for its answer
 MAX_ROWS = 1_000
 MAX_DIGITS = 15  # of a number: SQLite has 64 bits for it
+PATIENCE_S = 30.0  # for a request to come to its end
 PERSON = "person"
 
 
 class Desk:
     """The loop, its store and the configuration: what handlers need."""
 
-    def __init__(self, loop: Loop, config: Config, config_file: Path | None, state: Path) -> None:
+    def __init__(self, loop: Loop, config: Config, config_file: Path | None, state: Path, peers: Peers) -> None:
         self.loop = loop
         self.store = loop.store
         self.config = config
         self.config_file = config_file
         self.state = state
+        self.peers = peers
         self.since = time.monotonic()
+        self.streams: Counter[int] = Counter()  # that are open, by person
+        self._reading: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def change(self, work: Callable[[sa.Connection], T]) -> T:
         result = await self.store.write(work)
@@ -42,9 +51,42 @@ class Desk:
         self.loop.wake()
         return result
 
-    def rows(self, connection: sa.Connection, ids: list[int]) -> tuple[wire.JobRow, ...]:
+    async def body(self, request: web.Request, kind: type[T]) -> T:
+        """What a request says: one at a time of each person, for a large one takes memory while it comes."""
+        async with self._reading[request[PERSON].uid]:
+            try:
+                async with asyncio.timeout(PATIENCE_S):
+                    data = await request.read()
+            except TimeoutError:
+                raise TryLater(f"the request did not come to its end within {PATIENCE_S:g} s") from None
+            return msgspec.json.decode(data, type=kind)
+
+    @contextmanager
+    def streaming(self, person: Peer) -> Iterator[None]:
+        """While an answer goes on; raises TryLater where this person has too many of them."""
+        limit = self.config.limits.streams_per_user
+        if self.streams[person.uid] >= limit:
+            raise TryLater(f"you follow {limit} logs or streams already: end some of them first")
+        self.streams[person.uid] += 1
+        try:
+            yield
+        finally:
+            self.streams[person.uid] -= 1
+
+    def scene(self, connection: sa.Connection, ids: list[int], person: Peer) -> tuple[views.Scene, views.Looker]:
+        """A scene as this person may see it, and how to look at its attempts."""
         scene = views.scene(connection, ids, self.loop.clock.now(), self.glance)
-        return tuple(views.job_row(scene, row, self.look) for row in scene.records.jobs)
+        hidden = {str(job.id) for job in scene.records.jobs if not person.sees(job.uid)}
+
+        def look(folder: str) -> Look:
+            seen = self.look(folder)
+            return sight.dim_look(seen) if folder.partition("/")[0] in hidden else seen
+
+        return replace(scene, records=sight.dim(scene.records, person)), look
+
+    def rows(self, connection: sa.Connection, ids: list[int], person: Peer) -> tuple[wire.JobRow, ...]:
+        scene, look = self.scene(connection, ids, person)
+        return tuple(views.job_row(scene, row, look) for row in scene.records.jobs)
 
     def pools(self, connection: sa.Connection) -> wire.Pools:
         return wire.Pools(views.pools(connection, lines.snapshot(connection)))
@@ -63,10 +105,6 @@ class Desk:
 
 def reply(message: msgspec.Struct, status: int = 200) -> web.Response:
     return web.Response(body=msgspec.json.encode(message), status=status, content_type="application/json")
-
-
-async def body(request: web.Request, kind: type[T]) -> T:
-    return msgspec.json.decode(await request.read(), type=kind)
 
 
 def ref(request: web.Request) -> str:

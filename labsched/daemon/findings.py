@@ -1,6 +1,5 @@
 """What the daemon finds when it examines itself, for `labsched doctor`."""
 
-import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -12,20 +11,29 @@ import psutil
 
 from labsched.core.model import Pool
 from labsched.core.units import size
+from labsched.daemon import privileges
+from labsched.daemon.privileges import Mode
 from labsched.recipes import folders
 from labsched.wire.messages import Finding
 
-ROOT_IS_SHARED = "shared_account = true makes root of everybody who reaches the socket"
+WHOM = {
+    Mode.EACH: "it serves everybody who reaches its socket; each stage runs as its submitter",
+    Mode.OWN: "it serves its own user alone, and root; all stages run as that user",
+    Mode.SHARED: "it serves everybody who reaches its socket; all stages run as its own user",
+}
 LITTLE = 1_000_000_000  # bytes free under which the queue is in danger
 
 
 def findings(
-    state: Path, pools: Mapping[str, Pool], sort: Mapping[str, Any], shared: bool, trouble: str | None
+    state: Path, pools: Mapping[str, Pool], sort: Mapping[str, Any], mode: Mode, trouble: str | None
 ) -> Iterator[Finding]:
     """One finding after the other: the blocks' folders, the queue, its disk, the machine, the pools."""
-    if shared and os.getuid() == 0:
+    yield Finding(level="ok", what=WHOM[mode])
+    if lacking := privileges.lacking():
         yield Finding(
-            level="problem", what=ROOT_IS_SHARED, mend="run the daemon as an account of its own: User= in its unit"
+            level="note",
+            what=f"to run others' stages it lacks {', '.join(lacking)}",
+            mend="give it all of AmbientCapabilities= in its unit, or none",
         )
     for level, what, mend in folders.examine(sort):
         yield Finding(level=level, what=what, mend=mend)

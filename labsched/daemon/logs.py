@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import sqlalchemy as sa
 from asyncinotify import Inotify, Mask
@@ -19,6 +21,7 @@ from labsched.store.find import stages_of
 from labsched.store.read import Row
 
 BLOCK = 65_536
+FARTHEST = 16 * 1024**2
 ASK_AGAIN_S = 60.0
 LOOK_AGAIN_S = 0.5  # where the kernel has no more inotify instances for us
 
@@ -63,9 +66,9 @@ class Follower:
         self.bus = bus
         self.folder = folder
 
-    def path(self, attempt: Row) -> Path:
-        """An attempt's log."""
-        return self.folder / attempt.folder / rundir.LOG
+    def folder_of(self, attempt: Row) -> str:
+        """An attempt's folder."""
+        return str(self.folder / attempt.folder)
 
     async def pieces(self, start: Start, offset: int) -> AsyncIterator[bytes]:
         """All from byte `offset` of that log on, and all that it and the logs after it are still to get.
@@ -75,14 +78,14 @@ class Follower:
         """
         attempt = await self._next(start.job, start.row.id - 1 if start.row else 0, None if start.row else start.stage)
         while attempt is not None:
-            path, size = self.path(attempt), 0
+            folder, size = self.folder_of(attempt), 0
             ended = asyncio.Event()
             watch = asyncio.create_task(self._until_ended(attempt.id, ended))
             try:
                 with contextlib.suppress(FileNotFoundError):  # it failed before there was one
-                    async for piece in pieces(path, offset, ended):
+                    async for piece in pieces(folder, offset, ended):
                         yield piece
-                    size = path.stat().st_size
+                    size = os.stat(os.path.join(folder, rundir.LOG)).st_size  # noqa: PTH116, PTH118
                 await watch
             finally:
                 watch.cancel()
@@ -115,37 +118,40 @@ class Follower:
             await self.bus.wait(revision, ASK_AGAIN_S)
 
 
-def tail_start(path: Path, lines: int) -> int:
-    """Where the last `lines` lines of a file begin, in bytes, without reading what comes before them."""
-    with path.open("rb") as file:
-        position = file.seek(0, 2)
-        if lines <= 0 or position == 0:
-            return position
-        file.seek(position - 1)
-        missing = lines + (file.read(1) == b"\n")  # a newline at the end closes a line, it does not begin one
-        while position > 0:
-            step = min(BLOCK, position)
-            position -= step
-            file.seek(position)
-            block = file.read(step)
-            at = len(block)
-            while (at := block.rfind(b"\n", 0, at)) >= 0:
-                missing -= 1
-                if missing == 0:
-                    return position + at + 1
-        return 0
+def tail_start(file: BinaryIO, lines: int) -> int:
+    """Where the last `lines` lines of a file begin, in bytes, without reading what comes before them.
+
+    It looks at the last `FARTHEST` bytes at most: whoever writes a log decides how long its lines are.
+    """
+    end = position = file.seek(0, 2)
+    if lines <= 0 or position == 0:
+        return position
+    file.seek(position - 1)
+    missing = lines + (file.read(1) == b"\n")  # a newline at the end closes a line, it does not begin one
+    first = max(end - FARTHEST, 0)
+    while position > first:
+        step = min(BLOCK, position - first)
+        position -= step
+        file.seek(position)
+        block = file.read(step)
+        at = len(block)
+        while (at := block.rfind(b"\n", 0, at)) >= 0:
+            missing -= 1
+            if missing == 0:
+                return position + at + 1
+    return first
 
 
-async def pieces(path: Path, start: int, ended: asyncio.Event) -> AsyncIterator[bytes]:
-    """The file from `start` on, and what is still to be written, until `ended` is set."""
-    with path.open("rb") as file, contextlib.ExitStack() as stack:
+async def pieces(folder: str, start: int, ended: asyncio.Event) -> AsyncIterator[bytes]:
+    """An attempt's log from `start` on, and what is still to be written to it, until `ended` is set."""
+    with rundir.open_log(folder) as file, contextlib.ExitStack() as stack:
         file.seek(start)
         while block := file.read(BLOCK):
             yield block
         inotify: Inotify | None = None
         with contextlib.suppress(OSError):  # the kernel gives one user so many, 128 by default
             inotify = stack.enter_context(Inotify())
-            inotify.add_watch(path, Mask.MODIFY)
+            inotify.add_watch(Path(folder) / rundir.LOG, Mask.MODIFY)
         while True:
             done = ended.is_set()
             while block := file.read(BLOCK):

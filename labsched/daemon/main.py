@@ -5,6 +5,7 @@ import fcntl
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -17,14 +18,17 @@ from aiohttp import web
 
 from labsched import __version__
 from labsched.config import Config, load
+from labsched.daemon import privileges
 from labsched.daemon.api import Api
 from labsched.daemon.bus import Bus
 from labsched.daemon.clock import Clock
 from labsched.daemon.desk import Desk
-from labsched.daemon.findings import ROOT_IS_SHARED
-from labsched.daemon.listening import listening, passed
+from labsched.daemon.gate import Gate
+from labsched.daemon.listening import BACKLOG, listening, passed
 from labsched.daemon.loop import Loop
 from labsched.daemon.notify import Notify
+from labsched.daemon.peers import Peers
+from labsched.daemon.privileges import Mode
 from labsched.engines import gpu
 from labsched.engines.local import Local
 from labsched.errors import Refused
@@ -43,22 +47,23 @@ def run(state: Path, socket_path: Path, config_file: Path | None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
     notify, given = Notify(), passed()  # what they take out of the environment is for no child of ours
-    if config.daemon.shared_account and os.getuid() == 0:
-        log.warning("%s", ROOT_IS_SHARED)
+    mode = privileges.choose(config.daemon.shared_account)
+    if lacking := privileges.lacking():
+        log.warning("it serves its own user alone: to run others' stages it lacks %s", ", ".join(lacking))
     try:
-        state.mkdir(mode=0o750, parents=True, exist_ok=True)
-        (state / "attempts").mkdir(mode=0o750, exist_ok=True)
+        privileges.make_state(state, mode)
     except OSError as error:
         raise Refused(f"cannot write the state folder {state}: {error.strerror}; name another with --state") from None
     with _alone(state), listening(socket_path, config, given) as listener:
+        os.umask(0o077)  # whatever is made from now on holds what is somebody's
         notify.status("bringing the queue up to date")
         _upgrade(state / "queue.db")
-        asyncio.run(_serve(state, listener, config, config_file, notify))
+        asyncio.run(_serve(state, listener, config, config_file, notify, mode))
     return 0
 
 
 async def _serve(
-    state: Path, listener: socket.socket, config: Config, config_file: Path | None, notify: Notify
+    state: Path, listener: socket.socket, config: Config, config_file: Path | None, notify: Notify, mode: Mode
 ) -> None:
     # The store's threads compute, too: a slot that has become free should not wait 5 ms for each turn of theirs.
     sys.setswitchinterval(SWITCH_S)
@@ -67,11 +72,19 @@ async def _serve(
     clock = Clock()
     store = Store(state / "queue.db")
     loop = Loop(store, Bus(), clock, state / "attempts")
-    engine = Local(loop.tell, boot_id=clock.boot_id(), grace=config.daemon.stop_grace, nice=config.daemon.nice)
-    loop.engine = engine
-    runner = web.AppRunner(
-        Api(Desk(loop, config, config_file, state)).application(), access_log=None, handle_signals=False
+    engine = Local(
+        loop.tell,
+        boot_id=clock.boot_id(),
+        grace=config.daemon.stop_grace,
+        nice=config.daemon.nice,
+        as_submitter=mode is Mode.EACH,
+        umask=0o022 if mode is Mode.SHARED else None,  # what a shared account writes is for all
+        limits={resource.RLIMIT_NOFILE: privileges.more_descriptors()},
+        log_size=config.limits.log_size,
     )
+    loop.engine = engine
+    desk = Desk(loop, config, config_file, state, Peers(mode, config.daemon.admin_group))
+    runner = web.AppRunner(Api(desk).application(), access_log=None, handle_signals=False, shutdown_timeout=GOODBYE_S)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -82,7 +95,9 @@ async def _serve(
         await loop.adopt()
         turns = asyncio.create_task(loop.run())
         await runner.setup()
-        await web.SockSite(runner, listener, shutdown_timeout=GOODBYE_S).start()
+        assert runner.server is not None
+        gate = Gate(runner.server, lambda: desk.config.limits.connections_per_user)
+        server = await asyncio.get_running_loop().create_server(gate, sock=listener, backlog=BACKLOG)
         log.info("labsched %s, process %s: state in %s, on %s", __version__, os.getpid(), state, listener.getsockname())
         notify.ready(f"labsched {__version__}")
         told = [asyncio.create_task(notify.keep_alive(store)), asyncio.create_task(notify.follow(loop))]
@@ -95,6 +110,7 @@ async def _serve(
         log.info("stopping; what runs goes on, and is found again at the next start")
         loop.draining = True
         loop.bus.changed()
+        server.close()
         await runner.cleanup()
         turns.cancel()
         await asyncio.gather(turns, return_exceptions=True)
@@ -138,6 +154,7 @@ def _alone(state: Path) -> Iterator[None]:
                 f"another daemon (process {lock.read().strip() or '?'}) has the state folder {state}: "
                 "stop it first, or name another folder with --state"
             ) from None
+        os.fchmod(lock.fileno(), 0o600)  # whoever may open it could lock it
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()

@@ -16,9 +16,9 @@ from labsched.daemon import views
 from labsched.daemon.desk import MAX_DIGITS, MAX_ROWS, PERSON, Desk, flag, number, ref, reply, within
 from labsched.daemon.findings import findings
 from labsched.daemon.peers import may_touch, user_name
+from labsched.daemon.sight import find
 from labsched.errors import BadRequest, NotFound
 from labsched.store import lines, read
-from labsched.store.find import find_job
 from labsched.wire import messages as wire
 
 RECENT_S = 24 * 3600.0  # jobs that ended longer ago are history
@@ -60,7 +60,7 @@ class Questions:
         def look(connection: sa.Connection) -> wire.Status:
             ids, more = read.page(connection, since, limit, offset)
             running, waiting, failed = read.counts(connection, today)
-            scene = views.scene(connection, ids, now, self.desk.glance)
+            scene, see = self.desk.scene(connection, ids, request[PERSON])
             return wire.Status(
                 host=os.uname().nodename,
                 version=__version__,
@@ -70,7 +70,7 @@ class Questions:
                 draining=self.desk.loop.draining,
                 counts=wire.Counts(running=running, waiting=waiting, failed_today=failed),
                 pools=views.pools(connection, scene.snapshot),
-                jobs=tuple(views.job_row(scene, row, self.desk.look) for row in scene.records.jobs),
+                jobs=tuple(views.job_row(scene, row, see) for row in scene.records.jobs),
                 more=more,
             )
 
@@ -80,10 +80,20 @@ class Questions:
         """GET history"""
         limit = min(number(request, "limit") or 20, MAX_ROWS)
         wanted = {key: request.query.get(key) for key in ("user", "outcome", "name")}
+        person = request[PERSON]
 
         def look(connection: sa.Connection) -> wire.History:
-            ids = read.history(connection, limit=limit + 1, before=number(request, "before"), **wanted)
-            return wire.History(self.desk.rows(connection, ids[:limit]), len(ids) > limit)
+            rows: list[wire.JobRow] = []
+            before = number(request, "before")
+            while True:
+                ids = read.history(connection, limit=limit + 1, before=before, **wanted)
+                found = self.desk.rows(connection, ids[:limit], person)
+                # A name that is not shown is not found either: else one could ask for it letter by letter.
+                rows += [row for row in found if (wanted["name"] or "").lower() in row.name.lower()]
+                more = len(ids) > limit
+                if len(rows) >= limit or not more:
+                    return wire.History(tuple(rows[:limit]), more or len(rows) > limit)
+                before = ids[limit - 1]
 
         return reply(await self.desk.store.read(look))
 
@@ -92,12 +102,13 @@ class Questions:
         values = flag(request, "env")
 
         def look(connection: sa.Connection) -> wire.Job:
-            row = find_job(connection, ref(request))
+            person = request[PERSON]
+            row = find(connection, ref(request), person)
             if values:
-                may_touch(request[PERSON], row.uid, f"the environment of job {row.id}")
-            scene = views.scene(connection, [row.id], self.desk.loop.clock.now(), self.desk.glance)
-            env = read.environment(connection, row.id)
-            return views.job(scene, row, self.desk.look, self.desk.log_path, env, values)
+                may_touch(person, row.uid, f"the environment of job {row.id}")
+            scene, see = self.desk.scene(connection, [row.id], person)
+            env = read.environment(connection, row.id) if person.sees(row.uid) else {}
+            return views.job(scene, scene.records.jobs[0], see, self.desk.log_path, env, values)
 
         return reply(await self.desk.store.read(look))
 
@@ -113,7 +124,7 @@ class Questions:
         ended_at_first: int | None = None
         while True:
             revision = self.desk.loop.bus.revision
-            rows = await self.desk.store.read(self.desk.rows, numbers)
+            rows = await self.desk.store.read(self.desk.rows, numbers, request[PERSON])
             if missing := set(numbers) - {row.id for row in rows}:
                 raise NotFound(f"there is no job {min(missing)}: see labsched status -a, or labsched history")
             ended = sum(row.state is State.ENDED for row in rows)
@@ -133,6 +144,6 @@ class Questions:
         known = await self.desk.store.read(lines.all_pools)
         assert self.desk.loop.engine is not None
         trouble = self.desk.loop.trouble or self.desk.loop.engine.trouble
-        sort, shared = msgspec.structs.asdict(self.desk.config.sort), self.desk.config.daemon.shared_account
-        found = await asyncio.to_thread(lambda: tuple(findings(self.desk.state, known, sort, shared, trouble)))
+        sort, mode = msgspec.structs.asdict(self.desk.config.sort), self.desk.peers.mode
+        found = await asyncio.to_thread(lambda: tuple(findings(self.desk.state, known, sort, mode, trouble)))
         return reply(wire.Doctor(found))

@@ -14,8 +14,9 @@ from aiohttp import web
 from labsched.daemon import logs
 from labsched.daemon.desk import PERSON, Desk, flag, number, ref
 from labsched.daemon.peers import may_touch
+from labsched.daemon.sight import find
+from labsched.engines import rundir
 from labsched.errors import BadRequest
-from labsched.store.find import find_job
 from labsched.wire import messages as wire
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class Streams:
         stage, attempt = request.query.get("stage"), number(request, "attempt")
 
         def look(connection: sa.Connection) -> logs.Start:
-            job = find_job(connection, ref(request))
+            job = find(connection, ref(request), request[PERSON])
             may_touch(request[PERSON], job.uid, f"the log of job {job.id}")
             return logs.choose(connection, job, stage, attempt, follow)
 
@@ -45,8 +46,8 @@ class Streams:
         begin, file = offset or 0, None
         with contextlib.suppress(FileNotFoundError):  # not yet, or it failed before there was one
             if start.row is not None:
-                file = follower.path(start.row).open("rb")
-                begin = begin if count is None else logs.tail_start(follower.path(start.row), count)
+                file = rundir.open_log(follower.folder_of(start.row))
+                begin = begin if count is None else logs.tail_start(file, count)
         try:
             about = wire.LogStart(start.job, start.stage, start.number, begin)
             response = web.StreamResponse(headers={wire.LogStart.HEADER: msgspec.json.encode(about).decode()})
@@ -65,6 +66,12 @@ class Streams:
         self, request: web.Request, response: web.StreamResponse, pieces: AsyncIterator[bytes]
     ) -> web.StreamResponse:
         """Send all pieces, or end the connection in the middle: what looks complete is complete."""
+        with self.desk.streaming(request[PERSON]):
+            return await self._send_now(request, response, pieces)
+
+    async def _send_now(
+        self, request: web.Request, response: web.StreamResponse, pieces: AsyncIterator[bytes]
+    ) -> web.StreamResponse:
         await response.prepare(request)
         task = asyncio.current_task()
         assert task is not None

@@ -102,6 +102,8 @@ class Local:
     def launch(self, order: Order) -> None:
         """See `base.Engine`."""
         self._orders[order.attempt] = order
+        if self._as_submitter and order.uid is None:
+            return self._end(order, "nobody knows who submitted it, so it cannot run as them")
         try:
             rundir.make(order.folder, open_to_all=self._as_submitter)
             rundir.write(order.folder, rundir.SPEC, self._spec(order))

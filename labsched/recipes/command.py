@@ -128,7 +128,7 @@ def expand(
         env=dict(extra or {}),
     )
     return JobSpec(
-        name=_called(argv) if name is None else check_job_name(name),
+        name=called(argv) if name is None else check_job_name(name),
         recipe=RECIPE,
         stages=(stage,),
         after=tuple(after),
@@ -211,7 +211,8 @@ def _in_order(jobs: Mapping[int, JobSpec], before: dict[int, set[int]]) -> list[
         raise BadRequest(f"line {min(error.args[1])}: each of these lines comes after another: {round_trip}") from None
 
 
-def _called(argv: Sequence[str]) -> str:
+def called(argv: Sequence[str]) -> str:
+    """The name of a job that was given none: its command line, as far as there is room."""
     line = " ".join(shlex.join(argv).split())
     line = "".join(ch if ch.isprintable() else "�" for ch in line)
     line = line if len(line) <= MAX_NAME else line[: MAX_NAME - 1] + "…"

@@ -1,6 +1,9 @@
 """What a job takes along of the environment of the person who asks."""
 
+import os
 from collections.abc import Mapping
+
+UMASK = "LABSCHED_UMASK"  # which a stage is started with; it has no such variable itself
 
 #: Facts about a shell or about an attempt that a job is asked from; a job gets its own, or none.
 DROPPED = frozenset({"_", "OLDPWD", "PWD", "SHLVL", "COLUMNS", "LINES"})
@@ -29,6 +32,13 @@ def small(environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """The environment of a recipe's stages, so that what comes out does not depend on who asked; as `full`."""
     wanted = {key: value for key, value in environ.items() if key in SMALL or key.startswith(SMALL_PREFIXES)}
     return _only_text(wanted)
+
+
+def umask() -> str:
+    """The umask of whoever asks, octal: what their jobs make is as closed as what they make themselves."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return f"{mask:03o}"
 
 
 def is_text(value: str) -> bool:

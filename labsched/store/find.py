@@ -9,10 +9,11 @@ from labsched.errors import NotFound
 from labsched.store.tables import jobs, stages
 
 
-def find_job(connection: sa.Connection, ref: str) -> sa.Row[Any]:
+def find_job(connection: sa.Connection, ref: str, uid: int | None = None) -> sa.Row[Any]:
     """The job that `ref` means: a number, `last` (the newest), or a name (its newest job, a live one first).
 
-    Raises NotFound with a sentence.
+    To user `uid`, `last` is the newest of their own, and of those with a name their own come first. Raises NotFound
+    with a sentence.
     """
     if ref.isdecimal():
         row = connection.execute(sa.select(jobs).where(jobs.c.id == int(ref[:18]))).one_or_none()
@@ -20,17 +21,20 @@ def find_job(connection: sa.Connection, ref: str) -> sa.Row[Any]:
             return row
     newest = sa.select(jobs).order_by(jobs.c.id.desc()).limit(1)
     if ref == "last":
-        row = connection.execute(newest).one_or_none()
+        mine = newest if uid is None else newest.where(jobs.c.uid == uid)
+        row = connection.execute(mine).one_or_none()
         if row is None:
-            raise NotFound("there is no job yet")
+            raise NotFound("there is no job yet" if uid is None else "there is no job of yours yet")
         return row
     named = newest.where(jobs.c.name == ref)
-    live = sa.exists().where(stages.c.job_id == jobs.c.id, stages.c.state != State.ENDED)
-    row = connection.execute(named.where(live)).one_or_none() or connection.execute(named).one_or_none()
-    if row is None:
-        what = f"job {ref}" if ref.isdecimal() else f"job named {ref!r}"
-        raise NotFound(f"there is no {what}: see labsched status -a, or labsched history")
-    return row
+    live = named.where(sa.exists().where(stages.c.job_id == jobs.c.id, stages.c.state != State.ENDED))
+    own = [] if uid is None else [query.where(jobs.c.uid == uid) for query in (live, named)]
+    for query in (*own, live, named):
+        row = connection.execute(query).one_or_none()
+        if row is not None:
+            return row
+    what = f"job {ref}" if ref.isdecimal() else f"job named {ref!r}"
+    raise NotFound(f"there is no {what}: see labsched status -a, or labsched history")
 
 
 def live_job(connection: sa.Connection, key: str | None, but: int | None = None) -> int | None:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -261,68 +262,15 @@ def test_secrets_in_the_environment_show_only_to_who_asks_for_them(it: World) ->
     assert asked.env_values == {"A": "b", "TOKEN": "s3cret"}
 
 
-AS_SOMEBODY = """
-import os, sys
-from pathlib import Path
-from labsched.core.model import JobSpec, StageSpec
-from labsched.errors import LabschedError
-from labsched.wire.client import Client
-from labsched.wire.messages import Job, Jobs, Pools, Status, Submitted
-from labsched.wire.requests import PoolSet, Submit, Verb
-os.setgroups([]); os.setgid(int(sys.argv[2])); os.setuid(int(sys.argv[2]))
-client = Client(Path(sys.argv[1]))
-spec = JobSpec("theirs", (StageSpec("run", ("sh", "-c", "echo private"), {}, "/"),), env={"PATH": "/bin"}, hold=True)
-for ask in [
-    lambda: client.post("jobs", Submit((spec,)), Submitted).jobs[0].name,
-    lambda: client.get("job", Job, ref="theirs").user,
-    lambda: client.post("jobs/cancel", Verb(jobs=("theirs", "mine")), Jobs),
-    lambda: client.post("jobs/release", Verb(jobs=("theirs",)), Jobs).jobs[0].name,
-    lambda: len(client.get("status", Status, all=True).jobs) > 0,
-    lambda: client.get("job", Job, ref="mine").name,
-    lambda: client.get("job", Job, ref="mine", env=True),
-    lambda: b"".join(client.log("mine")),
-    lambda: client.post("jobs/hold", Verb(jobs=("mine",)), Jobs),
-    lambda: client.post("jobs/retry", Verb(jobs=("mine",)), Jobs),
-    lambda: client.post("pools/CPU", PoolSet(slots=9), Pools),
-]:
-    try:
-        print(ask())
-    except LabschedError as error:
-        print(type(error).__name__, str(error).partition(":")[0])
-"""
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
-@pytest.mark.parametrize("shared", [True, False])
-def test_everybody_touches_their_own_jobs_and_an_admin_all(shared: bool) -> None:
-    config = f'{QUICK}shared_account = {str(shared).lower()}\nsocket_mode = "0666"\n'
-    with world(config) as it:
-        it.folder.chmod(0o755)
-        [mine] = it.submit(command("echo", "x", name="mine"))
-        it.wait(mine)
-        words = [sys.executable, "-c", AS_SOMEBODY, str(it.folder / "s"), "54321"]
-        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
-        said = done.stdout.splitlines()
-        assert done.stderr == ""
-        if not shared:
-            assert set(said) == {"Forbidden this daemon serves root alone"}
-            assert [row.name for row in it.status(all=True).jobs] == ["mine"]
-            return
-        assert said == [
-            "theirs",
-            "54321",
-            f"Forbidden job {mine} belongs to root",
-            "theirs",
-            "True",
-            "mine",
-            f"Forbidden the environment of job {mine} belongs to root",
-            f"Forbidden the log of job {mine} belongs to root",
-            f"Forbidden job {mine} belongs to root",
-            f"Forbidden job {mine} belongs to root",
-            "Forbidden pools belong to everybody",
-        ]
-        [theirs] = it.wait(mine + 1)
-        assert (theirs.user, theirs.outcome, it.read_log(theirs.id)) == ("54321", "succeeded", "private\n")
+@pytest.mark.skipif(os.getuid() != 0, reason="only root could share root's account")
+def test_a_daemon_that_may_change_user_does_not_share_its_account(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[daemon]\nshared_account = true\n")
+    words = [sys.executable, "-m", "labsched", "daemon", "--state", "state", "--socket", "s", "--config", "config.toml"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == errors.Refused.exit_code
+    assert "shared_account = true would make root of everybody" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "state").exists()
 
 
 def test_pools_change_while_it_runs(it: World) -> None:

@@ -42,7 +42,8 @@ def test_the_last_lines_are_those_that_tail_would_print(
     lines = [line + b"\n" for line in content.split(b"\n")]
     lines[-1:] = [lines[-1][:-1]] if lines[-1] != b"\n" else []
     wanted = b"".join(lines[-count:]) if count else b""
-    start = logs.tail_start(path, count)
+    with path.open("rb") as file:
+        start = logs.tail_start(file, count)
     assert content[start:] == wanted
 
 
