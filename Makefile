@@ -6,19 +6,25 @@ KLUSTA := $(VENV)/.klusta
 INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.tools
 DEMO := .demo
+# A server's: the distribution's Python, which everybody may run
+SERVER_PYTHON ?= $(or $(wildcard /usr/bin/python3),python3)
+PREFIX ?= /usr/local
+OPT ?= /opt/labsched
+SERVER := build/server
+VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' labsched/__init__.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format clean bench-pools
+.PHONY: help venv install uninstall user-service deb test-deb demo test lint format clean bench-pools
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: $(INSTALLED) $(KLUSTA) ## labsched and klusta, in .venv
+venv: $(INSTALLED) $(KLUSTA) ## labsched and klusta, in .venv, for yourself
 
-demo: install ## de-noise and sort a synthetic block with a daemon of its own, and compare with what is known
+demo: venv ## de-noise and sort a synthetic block with a daemon of its own, and compare with what is known
 	@$(VENV)/bin/python examples/demo.py $(DEMO)
 
-test: install $(TOOLS) ## all tests, those with the real klusta and the real daemon included
+test: venv $(TOOLS) ## all tests, those with the real klusta and the real daemon included
 	$(VENV)/bin/python -m pytest $(ARGS)
 
 lint: $(TOOLS) ## ruff, mypy (strict on core, wire and store) and the import directions
@@ -27,12 +33,32 @@ lint: $(TOOLS) ## ruff, mypy (strict on core, wire and store) and the import dir
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --config setup.cfg
 
-bench-pools: install ## twelve blocks through RAM=2 and CPU=4: the most at once, and how long slots stand idle
+bench-pools: venv ## twelve blocks through RAM=2 and CPU=4: the most at once, and how long slots stand idle
 	$(VENV)/bin/python benchmarks/pools.py
 
 format: $(TOOLS) ## put the code in shape
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+user-service: venv ## a systemd unit for yourself alone, without root: ~/.config/systemd/user/labsched.service
+	sh packaging/user-service.sh $(CURDIR)/$(VENV)/bin/labsched
+
+install: server ## for a server, as root: in OPT=/opt/labsched, PREFIX=/usr/local, and the units; DESTDIR for packaging
+	DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" OPT="$(OPT)" sh packaging/install.sh $(SERVER)/root
+
+uninstall: ## remove what `make install` has laid out; configuration and queue stay
+	DESTDIR="$(DESTDIR)" PREFIX="$(PREFIX)" OPT="$(OPT)" sh packaging/uninstall.sh
+
+deb: OPT := /opt/labsched
+deb: server ## a Debian package for this distribution, in dist
+	sh packaging/deb.sh $(SERVER)/root build/deb dist $(VERSION)
+
+test-deb: deb $(TOOLS) ## install, upgrade, use, remove and purge the package in a chroot, as root
+	$(VENV)/bin/python -m pytest tests/install/test_deb.py $(ARGS)
+
+.PHONY: server
+server:
+	sh packaging/build-venv.sh $(SERVER_PYTHON) $(SERVER) $(SERVER)/root $(OPT)/venv
 
 clean: ## remove the virtual environment, the demo and whatever was built
 	rm -rf $(VENV) $(DEMO) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

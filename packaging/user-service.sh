@@ -1,0 +1,17 @@
+#!/bin/sh
+# Install the unit of one person's own daemon: packaging/user-service.sh PROGRAM. Nothing is started.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+folder=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user
+mkdir -p "$folder"
+# In a unit, % begins a specifier, and a blank ends a word.
+program=$(printf %s "$1" | sed 's/%/%%/g; s/[&|\\]/\\&/g')
+sed "s|^ExecStart=%h/.local/bin/labsched|ExecStart=\"$program\"|" "$here/../systemd/labsched-user.service" \
+    >"$folder/labsched.service.new"
+mv "$folder/labsched.service.new" "$folder/labsched.service"
+if command -v systemctl >/dev/null; then systemctl --user daemon-reload 2>/dev/null || true; fi
+cat <<END
+$folder/labsched.service is there. Next:
+  systemctl --user enable --now labsched
+  loginctl enable-linger          # so that it stays when you log out
+END
