@@ -82,7 +82,8 @@ class Follower:
             ended = asyncio.Event()
             watch = asyncio.create_task(self._until_ended(attempt.id, ended))
             try:
-                with contextlib.suppress(FileNotFoundError):  # it failed before there was one
+                # It failed before there was one; or a program of its owner has a lease on it, which nobody waits for.
+                with contextlib.suppress(FileNotFoundError, BlockingIOError):
                     async for piece in pieces(folder, offset, ended):
                         yield piece
                     size = os.stat(os.path.join(folder, rundir.LOG)).st_size  # noqa: PTH116, PTH118

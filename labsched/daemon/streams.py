@@ -1,7 +1,6 @@
 """Streams: answers that go on while something happens."""
 
 import asyncio
-import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -16,7 +15,7 @@ from labsched.daemon.desk import PERSON, Desk, flag, number, ref
 from labsched.daemon.peers import may_touch
 from labsched.daemon.sight import find
 from labsched.engines import rundir
-from labsched.errors import BadRequest
+from labsched.errors import BadRequest, TryLater
 from labsched.wire import messages as wire
 
 log = logging.getLogger(__name__)
@@ -44,10 +43,14 @@ class Streams:
         start = await self.desk.store.read(look)
         follower = logs.Follower(self.desk.store, self.desk.loop.bus, self.desk.loop.folder)
         begin, file = offset or 0, None
-        with contextlib.suppress(FileNotFoundError):  # not yet, or it failed before there was one
+        try:
             if start.row is not None:
                 file = rundir.open_log(follower.folder_of(start.row))
                 begin = begin if count is None else logs.tail_start(file, count)
+        except FileNotFoundError:
+            pass  # not yet, or it failed before there was one
+        except BlockingIOError:
+            raise TryLater(f"a program of its owner has a lease (fcntl) on the log of job {start.job}") from None
         try:
             about = wire.LogStart(start.job, start.stage, start.number, begin)
             response = web.StreamResponse(headers={wire.LogStart.HEADER: msgspec.json.encode(about).decode()})
