@@ -11,6 +11,6 @@ fi
 if command -v systemd-tmpfiles >/dev/null; then
     systemd-tmpfiles --create "$1/lib/tmpfiles.d/labsched.conf"
 else
-    [ -d /var/lib/labsched ] || install -d -m 0750 /var/lib/labsched
+    [ -d /var/lib/labsched ] || install -d -m 0711 /var/lib/labsched
     [ -d /run/labsched ] || install -d -m 0755 /run/labsched
 fi
