@@ -1,22 +1,16 @@
 """labsched logs: what a job's stages print, as they printed it."""
 
 import sys
-import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import click
 
 from labsched.cli.context import client, json_option, print_json, socket_option
+from labsched.cli.restarts import through_restarts
 from labsched.cli.types import ABOUT_JOB, COUNT, JOB, POSITIVE
-from labsched.errors import NoDaemon, TryLater
 from labsched.wire.messages import LogLine
 
-if TYPE_CHECKING:
-    from labsched.wire.client import Log
-
-RESTART = 30.0  # seconds that a daemon may take to come back
-PAUSE = 0.2  # seconds between attempts to reach it
+PATIENCE = 30.0  # seconds that a daemon may take to come back
 
 
 @click.command(epilog=ABOUT_JOB)
@@ -39,7 +33,7 @@ def logs(name: str, follow: bool, lines: int | None, stage: str | None, attempt:
       labsched logs 428 --stage denoise -n 20
     """
     log = client().log(name, follow, lines=lines, stage=stage, attempt=attempt)
-    pieces = _through_restarts(log) if follow else iter(log)
+    pieces = through_restarts(log, PATIENCE) if follow else iter(log)
     if as_json:
         for line in _lines(pieces):
             start = log.begins
@@ -61,23 +55,3 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
         yield from whole
     if rest:
         yield rest
-
-
-def _through_restarts(log: "Log") -> Iterator[bytes]:
-    """The log to its end; where the daemon goes away, wait for it and go on with the next byte."""
-    lost: float | None = None
-    while True:
-        answers = log.answers
-        try:
-            yield from log
-        except (NoDaemon, TryLater) as error:
-            now = time.monotonic()
-            lost = None if log.answers > answers else lost
-            if not log.answers or (lost is not None and now - lost > RESTART):
-                raise
-            if lost is None:
-                lost = now
-                click.echo(f"{error}; waiting up to {RESTART:.0f} s for it", err=True)
-            time.sleep(PAUSE)
-        else:
-            return

@@ -15,6 +15,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "status": ("labsched.cli.status:status", "Show what runs, what waits and why, and what failed."),
         "show": ("labsched.cli.show:show", "Show all about one job."),
         "logs": ("labsched.cli.logs:logs", "Print what a job's stages print."),
+        "events": ("labsched.cli.events:events", "Print what changes, as it changes."),
         "history": ("labsched.cli.history:history", "List the jobs that have ended."),
         "pools": ("labsched.cli.pools:pools", "Show the pools and what is used of them."),
         "wait": ("labsched.cli.wait:wait", "Wait until jobs have ended; the exit code says how."),

@@ -37,6 +37,7 @@ class Api:
             "history": self.questions.history,
             "job": self.questions.job,
             "log": self.streams.log,
+            "events": self.streams.events,
             "wait": self.questions.wait,
             "pools": self.questions.pools,
             "doctor": self.questions.doctor,

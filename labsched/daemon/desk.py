@@ -107,11 +107,11 @@ def reply(message: msgspec.Struct, status: int = 200) -> web.Response:
     return web.Response(body=msgspec.json.encode(message), status=status, content_type="application/json")
 
 
-def ref(request: web.Request) -> str:
-    ref = request.query.get("ref")
-    if not ref:
-        raise BadRequest("which job? ref=NUMBER or a name")
-    return ref
+def ref(request: web.Request, name: str = "ref") -> str:
+    word = request.query.get(name)
+    if not word:
+        raise BadRequest(f"which job? {name}=NUMBER or a name")
+    return word
 
 
 def number(request: web.Request, name: str) -> int | None:

@@ -1,6 +1,7 @@
 """Putting the daemon together: one per state folder, on one socket, until it is told to stop."""
 
 import asyncio
+import contextlib
 import fcntl
 import gc
 import logging
@@ -31,9 +32,10 @@ from labsched.daemon.peers import Peers
 from labsched.daemon.privileges import Mode
 from labsched.engines import gpu
 from labsched.engines.local import Local
-from labsched.errors import Refused
+from labsched.errors import Refused, TryLater
 from labsched.store import verbs
 from labsched.store.engine import Store
+from labsched.store.moves import record
 from labsched.store.upgrade import is_current
 
 log = logging.getLogger("labsched")
@@ -90,7 +92,8 @@ async def _serve(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     told: list[asyncio.Task[None]] = []
     try:
-        await store.write(verbs.declare_pools, default_pools() | config.pools)
+        await store.write(verbs.declare_pools, default_pools() | config.pools, clock.now())
+        await store.write(record, "daemon.started", clock.now(), data={"version": __version__, "pid": os.getpid()})
         await engine.open()
         await loop.adopt()
         turns = asyncio.create_task(loop.run())
@@ -115,6 +118,8 @@ async def _serve(
         turns.cancel()
         await asyncio.gather(turns, return_exceptions=True)
         await loop.turn()  # what was heard last is recorded, and nothing more is started
+        with contextlib.suppress(TryLater):  # a full disk
+            await store.write(record, "daemon.stopped", clock.now(), data={"pid": os.getpid()})
     finally:
         for task in told:
             task.cancel()

@@ -12,10 +12,12 @@ from aiohttp import web
 
 from labsched.daemon import logs
 from labsched.daemon.desk import PERSON, Desk, flag, number, ref
+from labsched.daemon.events import Feed
 from labsched.daemon.peers import may_touch
 from labsched.daemon.sight import find
 from labsched.engines import rundir
 from labsched.errors import BadRequest, TryLater
+from labsched.store import events
 from labsched.wire import messages as wire
 
 log = logging.getLogger(__name__)
@@ -64,6 +66,26 @@ class Streams:
         finally:
             if file is not None:
                 file.close()
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """GET events: what has changed after an event; with `follow`, also what will."""
+        follow, limit = flag(request, "follow"), number(request, "limit")
+        after, count = number(request, "after"), number(request, "last")
+        if after is not None and count is not None:
+            raise BadRequest("give after or last, not both")
+
+        def look(connection: sa.Connection) -> tuple[int, int | None]:
+            job = find(connection, ref(request, "job"), request[PERSON]).id if "job" in request.query else None
+            if count is not None:
+                return events.before_last(connection, count, job), job
+            events.check_known(connection, after or 0)
+            return after or 0, job
+
+        start, job = await self.desk.store.read(look)
+        feed = Feed(self.desk.store, self.desk.loop.bus, request[PERSON], job)
+        response = web.StreamResponse()
+        response.content_type, response.charset = "application/x-ndjson", "utf-8"
+        return await self._send(request, response, feed.lines(start, limit, follow))
 
     async def _send(
         self, request: web.Request, response: web.StreamResponse, pieces: AsyncIterator[bytes]

@@ -36,7 +36,9 @@ def submit(connection: sa.Connection, specs: Sequence[JobSpec], user: str, uid: 
             edges += ({"stage_id": stage_id, "on_stage_id": earlier} for earlier in before)
             before = {stage_id}
         last_stages[spec.name] = max(before)
-        record(connection, "job.submitted", at, job=job_id, user=user, data={"name": spec.name})
+        record(
+            connection, "job.submitted", at, job=job_id, user=user, data={"name": spec.name, "held": spec.hold or None}
+        )
         numbers.append(job_id)
     if edges:
         connection.execute(dependencies.insert(), edges)

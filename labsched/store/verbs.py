@@ -28,7 +28,7 @@ def cancel(connection: sa.Connection, job_id: int, at: float, user: str, reason:
     connection.execute(
         stages.update().where(stages.c.id.in_(running)).values(stop_at=at, stop_by=user, stop_reason=words)
     )
-    record(connection, "job.cancel", at, job=job_id, user=user, data={"reason": reason})
+    record(connection, "job.cancelled", at, job=job_id, user=user, data={"reason": reason})
     # The last first: a stage is cancelled by a person, not skipped for want of the one before.
     for row in reversed(live):
         if row.state == State.WAITING:
@@ -63,7 +63,7 @@ def retry(connection: sa.Connection, job_id: int, at: float, user: str, from_sta
     key = connection.execute(sa.select(jobs.c.key).where(jobs.c.id == job_id)).scalar()
     if live := live_job(connection, key):
         raise Refused(f"{key} is queued already, as job {live}: see labsched show {live}")
-    record(connection, "job.retry", at, job=job_id, user=user, data={"from": names[first]})
+    record(connection, "job.retried", at, job=job_id, user=user, data={"from": names[first]})
     for position in range(first, len(rows)):
         row = stages_of(connection, job_id)[position]
         if row.state == State.ENDED:  # a skipped one may have come along with the one before it
@@ -90,12 +90,13 @@ def release(connection: sa.Connection, job_id: int, at: float, user: str) -> Non
     refresh(connection, [job_id])
 
 
-def declare_pools(connection: sa.Connection, wanted: dict[str, int]) -> None:
+def declare_pools(connection: sa.Connection, wanted: dict[str, int], at: float) -> None:
     """Add the pools of the configuration that are not there yet; those that are keep the slots people gave them."""
     known = {name for (name,) in connection.execute(sa.select(pools.c.name))}
     for position, (name, slots) in enumerate(wanted.items()):
         if name not in known:
             connection.execute(pools.insert(), {"name": name, "slots": slots, "position": position})
+            record(connection, "pool.added", at, data={"pool": name, "slots": slots})
 
 
 def set_pool(

@@ -209,6 +209,25 @@ class LogStart(Struct, frozen=True):
     offset: int
 
 
+# -- events ---------------------------------------------------------------------------------------------------------
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """A line of GET /v1/events?after=ID&last=N&limit=N&job=REF&follow=1: something that changed, and by whom.
+
+    Events are numbered in the order in which they happened, and no number is given twice. `data` depends on `kind`.
+    """
+
+    id: int
+    at: datetime
+    kind: str
+    job: int | None = None
+    name: str | None = None  # of the job
+    stage: str | None = None
+    user: str | None = None
+    data: dict[str, object] = field(default_factory=dict)
+
+
 # -- the daemon itself ----------------------------------------------------------------------------------------------
 
 

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from labsched.core.model import Began, Ended, Fact, JobSpec, StageSpec, Waiting
 from labsched.core.plan import free_slots, plan
-from labsched.core.states import MOVES, OPEN, Move, Outcome, State
+from labsched.core.states import OPEN, Outcome, State
 from labsched.errors import LabschedError
 from labsched.store import lines
 from labsched.store.tables import attempts, dependencies, events, jobs, stages
 from tests.store import worlds
+from tests.store.replay import replay
 
 which = st.integers(0, 5)  # of the jobs, or of the open attempts, that are there: the newest first
 names = st.sampled_from(["a", "b", "c"])
@@ -168,14 +169,12 @@ def no_two_live_jobs_have_one_key(seen: Seen) -> None:
     assert all(count == 1 for key, count in keys.items() if key is not None), keys
 
 
-def the_events_tell_of_every_move(seen: Seen) -> None:
-    told = dict.fromkeys(seen.stages, State.WAITING)
-    for event in seen.events:
-        if event.stage_id is not None:
-            old, new = MOVES[Move(json.loads(event.data)["move"])]
-            assert told[event.stage_id] == old
-            told[event.stage_id] = new
-    assert told == {row.id: row.state for row in seen.stages.values()}
+def the_events_tell_it_all(seen: Seen) -> None:
+    told = replay((e.kind, e.job_id, e.stage_id, e.user, json.loads(e.data)) for e in seen.events)
+    assert told.held_by == {job.id: job.held_by for job in seen.jobs.values()}
+    where = {(row.job_id, row.id): (row.state, row.outcome) for row in seen.stages.values()}
+    assert told.moved == {place: at for place, at in where.items() if at != (State.WAITING, None)}
+    assert told.pools == {pool.name: (pool.slots, pool.paused) for pool in seen.snapshot.pools.values()}
 
 
 def the_plan_sees_enough_of_every_line(seen: Seen) -> None:
@@ -193,7 +192,7 @@ CHECKS = (
     an_open_stage_has_one_open_attempt_and_no_other_has_any,
     nothing_waits_for_what_will_not_come,
     no_two_live_jobs_have_one_key,
-    the_events_tell_of_every_move,
+    the_events_tell_it_all,
     the_plan_sees_enough_of_every_line,
 )
 

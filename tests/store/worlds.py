@@ -34,7 +34,7 @@ class Queue:
     def __init__(self, path: Path, pools: dict[str, int] | None = None) -> None:
         self.connection = _engine(path).connect()
         self.clock = itertools.count(1_000_000)
-        self.do(verbs.declare_pools, pools or POOLS)
+        self.do(verbs.declare_pools, pools or POOLS, self.now)
 
     def close(self) -> None:
         self.connection.close()
