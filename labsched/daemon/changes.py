@@ -10,11 +10,12 @@ from aiohttp import web
 from labsched.core.check import problem
 from labsched.core.states import State
 from labsched.daemon.desk import PERSON, Desk, reply
-from labsched.daemon.peers import Peer, may_submit, may_touch
+from labsched.daemon.peers import Peer, may_submit, may_touch, user_name
 from labsched.daemon.sight import find
 from labsched.errors import BadRequest, Forbidden, NotFound, TryLater
 from labsched.store import lines, read, verbs
 from labsched.store.limits import room
+from labsched.store.read import Row
 from labsched.store.submit import submit
 from labsched.wire import messages as wire
 from labsched.wire import requests
@@ -76,6 +77,8 @@ class Changes:
                 may_touch(person, job.uid, f"job {job.id}")
             numbers = list(dict.fromkeys(job.id for job in found))
             had_ended = {number for number in numbers if verbs.has_ended(connection, number)}
+            if what == "retry":
+                self._room(connection, [job for job in found if job.id in had_ended], person)
             stops: list[int] = []
             # A job's end or return may end or bring back those after it, which are younger: nobody asked for it twice.
             for number in sorted(numbers, reverse=what == "cancel"):
@@ -92,6 +95,13 @@ class Changes:
         if stopping:
             await self._all_ended(numbers, person)
         return reply(wire.Jobs(await self.desk.store.read(self.desk.rows, numbers, person)))
+
+    def _room(self, connection: sa.Connection, ended: list[Row], person: Peer) -> None:
+        """Raise Refused where the owners of these jobs would have too many if they came back."""
+        for uid in {job.uid for job in ended}:
+            more = len({job.id for job in ended if job.uid == uid})
+            who = "you" if uid == person.uid else user_name(uid)
+            room(connection, uid, more, self.desk.config.limits.queued_jobs_per_user, who)
 
     async def set_pool(self, request: web.Request) -> web.Response:
         """POST pools/NAME"""

@@ -1,11 +1,9 @@
 """The gate before the API: so many connections for each person, so that nobody takes them all.
 
-aiohttp gives a connection as long as it likes to say something; here it has `PATIENCE_S` for its first words. One that
-is too many is told so, and closed.
+One that is too many is told so, and closed. One that says nothing at first is closed too, after `PATIENCE_S`.
 """
 
 import asyncio
-import socket
 from collections import Counter
 from collections.abc import Callable
 from typing import cast
@@ -16,12 +14,10 @@ from labsched.daemon.peers import peer_uid
 from labsched.wire.messages import Error
 
 PATIENCE_S = 30.0  # for the first words of a connection
-TURNED_AWAY_S = 1.0  # for those of one that is too many: it may still read why
-ROOM = 64  # connections of one person that are being turned away
 
 
 class Gate:
-    """Makes a protocol for each connection: one of `server`, or one that turns it away.
+    """Makes a protocol for each connection, for asyncio; `server` makes those behind it.
 
     `limit` says how many connections one person may have at a time.
     """
@@ -32,39 +28,31 @@ class Gate:
         self.open: Counter[int] = Counter()
 
     def __call__(self) -> asyncio.Protocol:
-        """A protocol, for asyncio."""
+        """A protocol for one connection."""
         return _Door(self)
-
-    def full(self, uid: int) -> bool:
-        """Whether this person has too many."""
-        return self.open[uid] > self.limit()
 
 
 class _Door(asyncio.Protocol):
-    """One connection: what comes is handed on to the protocol behind."""
+    """One connection: what comes is handed on to the protocol behind, where there is one."""
 
     def __init__(self, gate: Gate) -> None:
         self.gate = gate
         self.behind: asyncio.Protocol | None = None
-        self.transport: asyncio.Transport | None = None
         self.uid: int | None = None
         self.timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        connection: socket.socket = transport.get_extra_info("socket")
-        self.transport = transport
-        self.uid = peer_uid(connection)
-        self.gate.open[self.uid] += 1
-        full = self.gate.full(self.uid)
-        if full and self.gate.open[self.uid] > self.gate.limit() + ROOM:
-            transport.abort()
+        uid = peer_uid(transport.get_extra_info("socket"))
+        limit = self.gate.limit()
+        if self.gate.open[uid] >= limit:
+            _turn_away(transport, limit)
             return
-        if not full:
-            self.behind = cast(asyncio.Protocol, self.gate.server())
-            self.behind.connection_made(transport)
-        seconds = TURNED_AWAY_S if full else PATIENCE_S
-        self.timer = asyncio.get_running_loop().call_later(seconds, transport.abort)
+        self.uid = uid
+        self.gate.open[uid] += 1
+        self.behind = cast(asyncio.Protocol, self.gate.server())
+        self.behind.connection_made(transport)
+        self.timer = asyncio.get_running_loop().call_later(PATIENCE_S, transport.abort)
 
     def connection_lost(self, error: Exception | None) -> None:
         self._heard()
@@ -76,15 +64,9 @@ class _Door(asyncio.Protocol):
             self.behind.connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
+        self._heard()
         if self.behind is not None:
-            self._heard()
             self.behind.data_received(data)
-        elif self.transport is not None and not self.transport.is_closing():
-            words = f"you have {self.gate.limit()} connections to the daemon already: end some of them, or try later"
-            body = msgspec.json.encode(Error(words))
-            head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\n"
-            self.transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-            self.transport.close()
 
     def eof_received(self) -> bool | None:
         return None if self.behind is None else self.behind.eof_received()
@@ -101,3 +83,12 @@ class _Door(asyncio.Protocol):
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+
+
+def _turn_away(transport: asyncio.Transport, limit: int) -> None:
+    """Say why, without waiting for the question: whoever does not ask should not stay either."""
+    words = f"you have {limit} connections to the daemon already: end some of them, or try later"
+    body = msgspec.json.encode(Error(words))
+    head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    transport.close()

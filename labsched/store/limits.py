@@ -13,11 +13,12 @@ def live_jobs(connection: sa.Connection, uid: int) -> int:
     return connection.execute(query.where(stages.c.state != State.ENDED, jobs.c.uid == uid)).scalar_one()
 
 
-def room(connection: sa.Connection, uid: int, more: int, limit: int) -> None:
-    """Raise Refused where this person would have more than `limit` jobs queued or running with `more` of them."""
+def room(connection: sa.Connection, uid: int, more: int, limit: int, who: str = "you") -> None:
+    """Raise Refused unless this person, called `who`, may have `more` jobs than they have queued or running."""
     have = live_jobs(connection, uid)
     if have + more > limit:
         raise Refused(
-            f"you have {have} of the {limit} jobs that one person may have queued ([limits] queued_jobs_per_user), "
-            f"so {more} more {'is' if more == 1 else 'are'} too many: wait until some have ended"
+            f"{who} {'have' if who == 'you' else 'has'} {have} of the {limit} jobs that one person may have queued "
+            f"([limits] queued_jobs_per_user), so {more} more {'is' if more == 1 else 'are'} too many: wait until some "
+            "have ended"
         )
