@@ -33,7 +33,10 @@ def refused(path: Path, text: str | bytes) -> str:
     ("text", "sentence"),
     [
         ("\n[sotr]\n", "the configuration FILE, line 2: there is no section sotr; did you mean sort?"),
-        ("x = 1", "the configuration FILE, line 1: there is no section x; known are daemon, limits, pools, prune, sort"),
+        (
+            "x = 1",
+            "the configuration FILE, line 1: there is no section x; known are daemon, limits, pools, prune, sort",
+        ),
         (
             "[daemon]\n[sort]\n# sorce\nsorce = 'x'\n",
             "the configuration FILE, line 4, [sort]: there is no key sorce; did you mean source?",

@@ -1,14 +1,15 @@
 """labsched add: any command, in any pools."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from labsched.cli import queueing
 from labsched.cli.context import client, json_option, quiet_option, socket_option
-from labsched.cli.types import JOB, PRIORITY, TIME
-from labsched.core.model import JobSpec
+from labsched.cli.types import JOB, PRIORITY, TIME, TIMES
+from labsched.core.model import JobSpec, Retry
 from labsched.errors import BadRequest
 from labsched.recipes import command, environ
 
@@ -19,6 +20,9 @@ from labsched.recipes import command, environ
 @click.option("--after", multiple=True, type=JOB, metavar="JOB", help="Start once JOB has succeeded (repeatable).")
 @click.option("--name", metavar="NAME", help="What to call it. Default: its command line.")
 @click.option("--time", "time_limit", type=TIME, metavar="TIME", help="End it after 90 (seconds), 15m, 8h, 2d, 1h30m.")
+@click.option("--retry", "times", type=TIMES, default=0, metavar="N", help="Where it fails, try N more times.")
+@click.option("--retry-wait", "wait", type=TIME, metavar="TIME", help="Until the next try; it doubles. Default: 10s.")
+@click.option("--retry-on", "codes", metavar="CODE,...", help="Only for these exit codes (128 + N: signal N).")
 @click.option("--priority", type=PRIORITY, default=0, metavar="N", help="Higher goes first. Default: 0.")
 @click.option("--hold", is_flag=True, help="Queue it, but do not let it start before: labsched release.")
 @click.option("--from", "file", metavar="FILE", help="Queue many: a JSON object a line, all or none; - for stdin.")
@@ -32,6 +36,9 @@ def add(
     after: tuple[str, ...],
     name: str | None,
     time_limit: float | None,
+    times: int,
+    wait: float | None,
+    codes: str | None,
     priority: int,
     hold: bool,
     file: str | None,
@@ -44,7 +51,10 @@ def add(
 
     The words of COMMAND are taken as they are; for pipes and redirections give a shell: -- sh -c 'a | b > c'. A
     file for --from has lines such as {"argv": ["python", "a.py"], "needs": {"GPU": 1}, "name": "a", "after": "b"};
-    also known are cwd, env, time, priority and hold. "after" is a number, a name in the same file, or a list.
+    also known are cwd, env, time, retry, priority and hold. "after" is a number, a name in the same file, or a list.
+
+    A command that exits with 75 asks to be tried later, and is, however often; with --retry, one that the kernel killed
+    for want of memory is tried again with its pools for itself.
 
     \b
     Example:
@@ -55,7 +65,7 @@ def add(
     env, left_out = environ.full(os.environ)
     folder = _folder()
     if file is not None:
-        if argv or needs or after or name or time_limit or priority or hold:
+        if argv or needs or after or name or time_limit or times or priority or hold:
             raise click.UsageError("with --from the file says it all: give no command and no --need, --after, --name …")
         found = queueing.parse_file(file, lambda lines: command.read_jobs(lines, folder))
         if not no_check:
@@ -71,6 +81,7 @@ def add(
         name=name,
         after=after,
         time_limit=time_limit,
+        retry=_retry(times, wait, codes),
         priority=priority,
         hold=hold,
     )
@@ -78,6 +89,15 @@ def add(
         raise BadRequest(trouble)
     queueing.warn_left_out(left_out)
     queueing.send(client(), [job], env, as_json, quiet)
+
+
+def _retry(times: int, wait: float | None, codes: str | None) -> Retry | None:
+    if not times:
+        if wait is not None or codes:
+            raise click.UsageError("--retry-wait and --retry-on go with --retry N: say how many times")
+        return None
+    policy = Retry(times, codes=command.parse_codes(codes) if codes else ())
+    return command.check_retry(policy if wait is None else replace(policy, wait=wait))
 
 
 def _check_all(file: str, found: list[tuple[int, JobSpec]], env: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ from labsched.cli.context import client, json_option, print_json, print_numbers,
 from labsched.cli.types import ABOUT_JOB, JOB
 from labsched.core import units
 from labsched.core.states import State
-from labsched.wire.messages import Attempt, Job, Stage
+from labsched.wire.messages import Attempt, Job, Retry, Stage
 
 LABEL = 13  # cells of what stands before a value
 
@@ -81,6 +81,7 @@ def _stage(stage: Stage, now: datetime, colour: bool) -> list[str]:
         _line("needs", ", ".join(f"{pool}={slots}" for pool, slots in stage.needs.items()) or "nothing"),
     ]
     lines += [_line("time limit", units.duration(stage.time_limit))] if stage.time_limit is not None else []
+    lines += [_line("retry", _retry(stage.retry))] if stage.retry is not None else []
     lines += [_line("output", path) for path in stage.outputs]
     if stage.env_values is UNSET:
         lines.append(_line("environment", ", ".join(stage.env) or "empty"))
@@ -90,6 +91,11 @@ def _stage(stage: Stage, now: datetime, colour: bool) -> list[str]:
     for attempt in stage.attempts:
         lines += _attempt(attempt, now)
     return lines
+
+
+def _retry(retry: Retry) -> str:
+    after = f" after exit code {', '.join(map(str, retry.codes))}" if retry.codes else ""
+    return f"up to {words.count(retry.times, 'time')}{after}, first after {units.duration(retry.wait)}"
 
 
 def _attempt(attempt: Attempt, now: datetime) -> list[str]:

@@ -121,6 +121,7 @@ class TimeParam(ParamType):
 
 
 PRIORITY = Whole(-1_000_000, 1_000_000)
+TIMES = Whole(0, 1000)
 SLOTS = Whole(0, 1_000_000)
 POSITIVE = Whole(1, 1_000_000_000)
 COUNT = Whole(0, 1_000_000_000)

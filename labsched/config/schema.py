@@ -113,6 +113,17 @@ class Sort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     denoise_threads: Annotated[int, key("threads of the denoise stage")] = 2
     denoise_time_limit: Annotated[float | None, key("seconds; without it, none", example=14400)] = None
     klusta_time_limit: Annotated[float | None, key("seconds; without it, none", example=864000)] = None
+    denoise_retry: Annotated[
+        int,
+        key(
+            "how many more times the denoise stage is tried where it was killed or lost (bad data stays bad)",
+            ge=0,
+            le=1000,
+        ),
+    ] = 0
+    klusta_retry: Annotated[
+        int, key("how many more times the klusta stage is tried where it was killed or lost", ge=0, le=1000)
+    ] = 0
     klusta: Annotated[
         dict[str, object],
         key(

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Mapping
 
-from labsched.core.model import JobSpec, StageSpec
+from labsched.core.model import JobSpec, Retry, StageSpec
 from labsched.core.plan import never_fits
 
 STAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 MAX_NAME = 500  # characters
 MAX_STAGES = 100
+MAX_TIMES = 1000  # attempts after the first
 MAX_PRIORITY = 1_000_000
 
 
@@ -42,10 +43,23 @@ def _bad_stage(stage: StageSpec, pools: Mapping[str, int]) -> str | None:
         return f"its working folder {stage.cwd!r} is not absolute"
     if stage.time_limit is not None and not 0 < stage.time_limit < 1e9:
         return "its time limit is not a sensible number of seconds"
+    if stage.retry is not None and (bad := bad_retry(stage.retry)):
+        return bad
     for pool, n in stage.needs.items():
         if n < 0:
             return f"it needs {n} slots of {pool}: that cannot be"
     return _bad_env(stage.env) or never_fits(pools, stage.needs)
+
+
+def bad_retry(retry: Retry) -> str | None:
+    """Why no stage can have this policy, in words; None if one can."""
+    if not 0 <= retry.times <= MAX_TIMES:
+        return f"it can be tried again up to {MAX_TIMES} times, not {retry.times}"
+    if not 0 <= retry.wait < 1e9:
+        return "the wait before it is tried again is not a sensible number of seconds"
+    if any(not 1 <= code <= 255 for code in retry.codes):
+        return "the exit codes that are worth another attempt are numbers from 1 to 255"
+    return None
 
 
 def _bad_env(env: Mapping[str, str]) -> str | None:

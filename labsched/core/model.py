@@ -10,6 +10,21 @@ Needs = Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """Which failures are followed by another attempt: at most `times`, after `wait` seconds, doubled each time.
+
+    `codes` are the exit codes that are worth it, 128 + n for the end by signal n; none: any failure but a time limit.
+    With `alone`, one that the kernel killed for want of memory is tried again with all slots of its pools, so that
+    nothing else takes memory beside it.
+    """
+
+    times: int
+    wait: float = 10.0
+    codes: tuple[int, ...] = ()
+    alone: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class StageSpec:
     """One command line and what it needs. `outputs` must exist after exit 0, relative to `cwd` or absolute."""
 
@@ -20,6 +35,7 @@ class StageSpec:
     outputs: tuple[str, ...] = ()
     time_limit: float | None = None  # seconds
     env: dict[str, str] = field(default_factory=dict)  # on top of the job's
+    retry: Retry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +126,7 @@ class Ended:
     signal: str | None = None
     peak_memory: int | None = None
     cpu_time: float | None = None
+    oom: bool = False  # the kernel killed it, or one of its processes, for want of memory
 
 
 Fact = Began | Ended

@@ -32,6 +32,8 @@ class Move(StrEnum):
     GIVE_UP = "d"
     DROP = "e"
     RETRY = "f"
+    AGAIN = "g"
+    PUT_BACK = "h"
 
 
 MOVES: dict[Move, tuple[State, State]] = {
@@ -41,6 +43,8 @@ MOVES: dict[Move, tuple[State, State]] = {
     Move.GIVE_UP: (State.STARTING, State.ENDED),
     Move.DROP: (State.WAITING, State.ENDED),
     Move.RETRY: (State.ENDED, State.WAITING),
+    Move.AGAIN: (State.RUNNING, State.WAITING),
+    Move.PUT_BACK: (State.STARTING, State.WAITING),
 }
 
 OUTCOMES: dict[Move, frozenset[Outcome]] = {

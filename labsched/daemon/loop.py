@@ -18,6 +18,7 @@ from labsched.store import attempts
 from labsched.store.engine import Store
 
 log = logging.getLogger(__name__)
+LONGEST_SLEEP_S = 60.0  # until somebody looks whether wall time was stepped past the time that a stage waits for
 AGAIN_S = 1.0  # until the next try when the database cannot be written
 
 
@@ -33,6 +34,7 @@ class Loop:
         self.engine: Engine | None = None  # it needs our `tell`, and we need it
         self.trouble: str | None = None  # why nothing starts, where that is our own fault
         self._heard: list[Fact] = []
+        self._alarm: asyncio.TimerHandle | None = None
         self._awake = asyncio.Event()
 
     def tell(self, fact: Fact) -> None:
@@ -65,7 +67,7 @@ class Loop:
         assert self.engine is not None
         facts, self._heard = self._heard, []
         try:
-            opened = await self.store.write(
+            turn = await self.store.write(
                 attempts.step, facts, self.clock.now(), self.clock.boot_id(), drain=self.draining
             )
         except TryLater as error:
@@ -76,12 +78,22 @@ class Loop:
             asyncio.get_running_loop().call_later(AGAIN_S, self.wake)
             return
         self.trouble = None
-        for attempt in opened:
+        for attempt in turn.opened:
             self.engine.launch(self._order(attempt))
-        if opened:
+        if turn.opened:
             self.wake()  # a line may have had more than one snapshot shows
-        if opened or facts:
+        if turn.opened or facts:
             self.bus.changed()
+        self._set_alarm(turn.next_at)
+
+    def _set_alarm(self, at: float | None) -> None:
+        """Have a turn when the next stage's time has come; wall time may have been stepped by then, so look again."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if at is not None:
+            left = min(max(at - self.clock.now(), 0.0), LONGEST_SLEEP_S)
+            self._alarm = asyncio.get_running_loop().call_later(left, self.wake)
 
     def _order(self, attempt: attempts.Open) -> Order:
         env = attempt.env | {
@@ -98,4 +110,7 @@ class Loop:
             outputs=attempt.outputs,
             time_limit=attempt.time_limit,
             boot_id=attempt.boot_id,
+            uid=attempt.uid,
+            user=attempt.user,
+            said=attempt.said,
         )

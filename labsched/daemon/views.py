@@ -144,9 +144,13 @@ def why_waiting(scene: Scene, job: Row, stage: Row) -> str:
     before = [b for b in scene.records.after.get(stage.id, []) if b.outcome != Outcome.SUCCEEDED]
     if before:
         return "after " + ", ".join(str(n) for n in sorted({b.job_id for b in before}))
+    if stage.not_before is not None:
+        left = duration(stage.not_before - scene.now)
+        return f"{stage.reason or 'it did not succeed'}; again in {left}: labsched retry {job.id} does it at once"
     if stage.line is None:
         return "after the stage before it"
-    waiting = Waiting(stage.id, job.id, job.user, stage.needs, job.priority)
+    needs = lines.taken(stage.needs, stage.alone, scene.snapshot.pools)
+    waiting = Waiting(stage.id, job.id, job.user, needs, job.priority)
     return explain.why(scene.plan, waiting, scene.now, scene.ahead.get(stage.id, 0))
 
 
@@ -171,6 +175,8 @@ def _stage(
         env_values=env if values else UNSET,
         outputs=tuple(stage.outputs),
         time_limit=stage.time_limit,
+        retry=wire.Retry(**{**stage.retry, "codes": tuple(stage.retry["codes"])}) if stage.retry else None,
+        not_before=moment(stage.not_before) if stage.not_before else None,
         attempts=tuple(
             wire.Attempt(
                 number=a.number,
@@ -182,6 +188,7 @@ def _stage(
                 signal=a.signal,
                 peak_memory=a.peak_memory,
                 cpu_time=a.cpu_time,
+                oom=a.oom,
                 note=a.note,
                 pid=seen.pid if a.ended_at is None else None,
                 log=log(a.folder),

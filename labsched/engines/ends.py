@@ -6,7 +6,7 @@ import msgspec
 
 from labsched.core.model import Ended
 from labsched.core.states import Outcome
-from labsched.core.units import duration
+from labsched.core.units import duration, size
 from labsched.engines import rundir
 from labsched.engines.base import Order
 
@@ -24,6 +24,7 @@ class _Exit(msgspec.Struct, frozen=True):
     missing: tuple[str, ...] = ()
     peak_memory: int | None = None
     cpu_time: float | None = None
+    oom: bool = False
 
 
 def fact(order: Order, written: dict[str, object]) -> Ended:
@@ -45,6 +46,7 @@ def fact(order: Order, written: dict[str, object]) -> Ended:
         signal=ended.signal,
         peak_memory=ended.peak_memory,
         cpu_time=ended.cpu_time,
+        oom=ended.oom and outcome is Outcome.FAILED,
     )
 
 
@@ -55,6 +57,9 @@ def _judge(order: Order, ended: _Exit) -> tuple[Outcome, str | None]:
         return Outcome.TIMED_OUT, f"it took longer than its limit of {duration(order.time_limit or 0)}"
     if ended.stopped:
         return Outcome.CANCELLED, None
+    if ended.oom and ended.exit_code != 0:
+        peak = f", when its largest process had {size(ended.peak_memory)}" if ended.peak_memory else ""
+        return Outcome.FAILED, f"killed by the kernel for want of memory{peak}"
     if ended.signal:
         return Outcome.FAILED, f"killed by {ended.signal}"
     if ended.exit_code == 0:

@@ -103,6 +103,15 @@ def _real_uid(pid: int) -> int:
         return int(file.read().partition(b"\nUid:")[2].split()[0])
 
 
+def oom_kills() -> int:
+    """How many processes the kernel has killed for want of memory since it booted; 0 where it does not say."""
+    with contextlib.suppress(OSError, ValueError, IndexError), open("/proc/vmstat", "rb") as file:
+        for line in file:
+            if line.startswith(b"oom_kill "):
+                return int(line.split()[1])
+    return 0
+
+
 class Memory:
     """What trees of processes hold, from one look at /proc for many questions."""
 

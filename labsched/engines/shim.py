@@ -174,6 +174,9 @@ class Tree:
         self.pid = pid
         self.grace = grace
         self.status: int | None = None
+        self.killed = False  # a process of it, and not by us
+        self.oom_kills = processes.oom_kills()
+        self.ending = False  # we have begun to end it
         self.stopped = False
         self.timed_out = False
         self.empty = False
@@ -188,6 +191,7 @@ class Tree:
             self._wait(deadline)
             if self.status is None and deadline is not None and time.monotonic() >= deadline:
                 self.timed_out = True
+        self.ending = True
         if not self.empty:
             self._signal(signal.SIGTERM)
             deadline = time.monotonic() + self.grace
@@ -208,6 +212,7 @@ class Tree:
             "timed_out": self.timed_out,
             "peak_memory": used.ru_maxrss * 1024,
             "cpu_time": used.ru_utime + used.ru_stime,
+            "oom": self.killed and processes.oom_kills() > self.oom_kills,
         }
 
     def _wait(self, deadline: float | None) -> None:
@@ -225,6 +230,9 @@ class Tree:
                     return
                 if pid == self.pid:
                     self.status = status
+                # What a shell, or klusta's stage, says of a child of its own that was killed.
+                by_kill = os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status) - 128
+                self.killed = self.killed or (by_kill == signal.SIGKILL and not self.ending)
         except ChildProcessError:
             self.empty = True
 

@@ -19,7 +19,8 @@ USAGE = f"usage: python -m labsched.ephys {{{','.join(VERBS)}}} ...   (VERB --he
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one verb; exit codes: 0 it worked, 1 not (``error: SENTENCE`` ends stderr), 2 wrong usage, 130 Ctrl-C."""
+    """Run one verb; exit codes: 0 it worked, 1 not (``error: SENTENCE`` ends stderr), 137 not since klusta was killed,
+    2 wrong usage, 130 Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
     if not words:
         print(USAGE, file=sys.stderr)
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except EphysError as error:
         sys.stdout.flush()
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
+        return error.exit_code
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 130

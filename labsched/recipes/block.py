@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from labsched.core.model import JobSpec, StageSpec
+from labsched.core.model import JobSpec, Retry, StageSpec
 from labsched.errors import BadRequest
 
 RECIPE = "sort"
+KILLED = (137, 143)  # by KILL or TERM: what the science itself says of its input would only be said again
 REFERENCES = ("none", "car", "war")
 _PART = re.compile(r"[\w+=@,%][\w .+=@,%-]*")
 
@@ -103,6 +104,7 @@ def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env:
         cwd="/",
         outputs=(str(target / f"{name}.denoise.json"),),
         time_limit=settings["denoise_time_limit"],
+        retry=_retry(settings["denoise_retry"]),
         env=_threads(settings["denoise_threads"]),
     )
     klusta = StageSpec(
@@ -116,6 +118,7 @@ def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env:
         cwd="/",
         outputs=(str(target / f"{name}.kwik"), str(target / f"{name}.sorting.json")),
         time_limit=settings["klusta_time_limit"],
+        retry=_retry(settings["klusta_retry"]),
         env=_threads(threads),
     )
     job = JobSpec(
@@ -129,6 +132,10 @@ def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env:
         again=request.again,
     )
     return Expanded(job, source, target, probe, request.omit)
+
+
+def _retry(times: int) -> Retry | None:
+    return Retry(times, codes=KILLED) if times else None
 
 
 def read_table(lines: list[str]) -> list[Row]:

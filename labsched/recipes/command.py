@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from labsched.core.model import JobSpec, StageSpec
+from labsched.core.check import bad_retry
+from labsched.core.model import JobSpec, Retry, StageSpec
 from labsched.errors import BadRequest
 from labsched.recipes.environ import is_text
 
@@ -27,6 +28,15 @@ _PART = re.compile(rf"({_NUMBER})([smhdw])", re.ASCII)
 _CLOCK = re.compile(r"(\d+):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
 
 
+class Again(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A line's `retry`, where it says more than how many times."""
+
+    times: int
+    wait: float | str = Retry(0).wait
+    codes: tuple[int, ...] = ()
+    alone: bool = True
+
+
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One line of a file for `add --from`. `time` is in seconds, or text as `parse_time` reads it."""
 
@@ -37,6 +47,7 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     cwd: str | None = None
     env: dict[str, str] = msgspec.field(default_factory=dict)
     time: float | str | None = None
+    retry: int | Again | None = None
     priority: Annotated[int, msgspec.Meta(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = 0
     hold: bool = False
 
@@ -52,6 +63,14 @@ def parse_needs(values: Iterable[str]) -> dict[str, int]:
             raise BadRequest(f"pool {pool} is named twice: say once how many slots it takes")
         needs[pool] = int(number) if equals else 1
     return check_needs(needs)
+
+
+def parse_codes(text: str) -> tuple[int, ...]:
+    """``1,2`` -> ``(1, 2)``. Raises BadRequest."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isascii() and word.isdecimal() and 1 <= int(word) <= 255 for word in words):
+        raise BadRequest(f"{text!r} are not exit codes: they are numbers from 1 to 255, with commas between")
+    return tuple(map(int, words))
 
 
 def check_needs(needs: dict[str, int]) -> dict[str, int]:
@@ -102,6 +121,7 @@ def expand(
     after: Sequence[int | str] = (),
     time_limit: float | None = None,
     extra: Mapping[str, str] | None = None,
+    retry: Retry | None = None,
     priority: int = 0,
     hold: bool = False,
 ) -> JobSpec:
@@ -126,6 +146,7 @@ def expand(
         cwd=cwd,
         time_limit=None if time_limit is None else check_time(time_limit),
         env=dict(extra or {}),
+        retry=retry,
     )
     return JobSpec(
         name=called(argv) if name is None else check_job_name(name),
@@ -179,6 +200,7 @@ def _job(line: str, cwd: Path) -> JobSpec:
         after=after,
         time_limit=parse_time(said.time) if isinstance(said.time, str) else said.time,
         extra=said.env,
+        retry=_retry(said.retry),
         priority=said.priority,
         hold=said.hold,
     )
@@ -225,3 +247,19 @@ def _in_words(error: str) -> str:
     what, _, where = error.partition(" - at `$")
     where = where.strip("`.")
     return f"{where}: {what[:1].lower()}{what[1:]}" if where else what[:1].lower() + what[1:]
+
+
+def _retry(said: int | Again | None) -> Retry | None:
+    if said is None or said == 0:
+        return None
+    if isinstance(said, int):
+        return check_retry(Retry(said))
+    wait = parse_time(said.wait) if isinstance(said.wait, str) else said.wait
+    return check_retry(Retry(said.times, wait, said.codes, said.alone))
+
+
+def check_retry(policy: Retry) -> Retry:
+    """This policy, if a stage can have it; raises BadRequest otherwise."""
+    if bad := bad_retry(policy):
+        raise BadRequest(f"this retry makes no sense: {bad}")
+    return policy

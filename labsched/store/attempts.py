@@ -1,15 +1,16 @@
 """Attempts: opened before anything is started (intent), closed once it is known how they ended (record)."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from labsched.core.model import Began, Fact
+from labsched.core.model import Began, Fact, Retry
 from labsched.core.plan import plan
+from labsched.core.retry import verdict
 from labsched.core.states import Outcome, State
-from labsched.store.lines import snapshot
+from labsched.store.lines import all_pools, due, snapshot, taken
 from labsched.store.moves import move
 from labsched.store.tables import attempts, environments, jobs, stages
 
@@ -29,6 +30,7 @@ class Open:
     argv: tuple[str, ...]
     cwd: str
     env: dict[str, str]
+    said: tuple[str, ...]  # the variables of `env` that were asked for by name for this stage
     outputs: tuple[str, ...]
     needs: dict[str, int]
     time_limit: float | None
@@ -37,14 +39,23 @@ class Open:
     stopping: bool
 
 
-def step(connection: sa.Connection, facts: Iterable[Fact], now: float, boot_id: str, drain: bool) -> list[Open]:
-    """One turn of the scheduler: record what happened, decide, write down what is to start. Returns what to launch."""
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What came of a turn: the attempts to launch, and when the next stage waits only for its time to come."""
+
+    opened: list[Open]
+    next_at: float | None
+
+
+def step(connection: sa.Connection, facts: Iterable[Fact], now: float, boot_id: str, drain: bool) -> Turn:
+    """One turn of the scheduler: record what happened, decide, write down what is to start."""
     for fact in facts:
         _learn(connection, fact)
     if drain:
-        return []
+        return Turn([], None)
+    next_at = due(connection, now)
     starts = plan(snapshot(connection), now).starts
-    return open_attempts(connection, [_open(connection, start.stage, now, boot_id) for start in starts])
+    return Turn(open_attempts(connection, [_open(connection, start.stage, now, boot_id) for start in starts]), next_at)
 
 
 def open_attempts(connection: sa.Connection, ids: Iterable[int] | None = None) -> list[Open]:
@@ -56,7 +67,10 @@ def open_attempts(connection: sa.Connection, ids: Iterable[int] | None = None) -
             attempts.c.number,
             attempts.c.folder,
             attempts.c.boot_id,
-            *(stages.c[name] for name in ("job_id", "name", "state", "argv", "cwd", "env", "outputs", "needs")),
+            *(
+                stages.c[name]
+                for name in ("job_id", "name", "state", "argv", "cwd", "env", "outputs", "needs", "alone")
+            ),
             stages.c.time_limit,
             stages.c.stop_at,
             environments.c.variables,
@@ -71,6 +85,7 @@ def open_attempts(connection: sa.Connection, ids: Iterable[int] | None = None) -
     )
     if ids is not None:
         query = query.where(attempts.c.id.in_(list(ids)))
+    known = all_pools(connection)
     return [
         Open(
             id=row.id,
@@ -84,8 +99,9 @@ def open_attempts(connection: sa.Connection, ids: Iterable[int] | None = None) -
             argv=tuple(row.argv),
             cwd=row.cwd,
             env={**row.variables, **row.env},
+            said=tuple(row.env),
             outputs=tuple(row.outputs),
-            needs=row.needs,
+            needs=taken(row.needs, row.alone, known),
             time_limit=row.time_limit,
             uid=row.uid,
             user=row.user,
@@ -139,9 +155,20 @@ def _learn(connection: sa.Connection, fact: Fact) -> None:
         "signal": fact.signal,
         "peak_memory": fact.peak_memory,
         "cpu_time": fact.cpu_time,
+        "oom": fact.oom,
     }
     connection.execute(attempts.update().where(attempts.c.id == attempt.id).values(values))
+    asked = stage.stop_at is not None
+    policy = retry_policy(stage.retry)
+    if not asked and (again := verdict(policy, replace(fact, outcome=outcome), stage.tries, stage.delays)):
+        move(connection, stage, State.WAITING, fact.at, reason=reason, again=again)
+        return
     move(connection, stage, State.ENDED, fact.at, outcome=outcome, reason=reason, user=stage.stop_by)
+
+
+def retry_policy(stored: Mapping[str, Any] | None) -> Retry | None:
+    """A stage's policy, from its column."""
+    return None if stored is None else Retry(**{**stored, "codes": tuple(stored["codes"])})
 
 
 def _began(connection: sa.Connection, attempt_id: int, stage: sa.Row[Any], at: float) -> None:

@@ -1,7 +1,7 @@
 """The queues of the plan: which stages may start, and the snapshot that the plan decides on."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import sqlalchemy as sa
 
@@ -22,7 +22,7 @@ def line_text(priority: int, user: str, needs: Needs) -> str:
 def refresh(connection: sa.Connection, job_ids: Iterable[int]) -> None:
     """Put the stages of these jobs that may start into their lines, and take out those that may not (any more).
 
-    A stage may start if it waits, its job is not held, and every stage before it succeeded.
+    A stage may start if it waits for no time, its job is not held, and every stage before it succeeded.
     """
     wanted = list(job_ids)
     for start in range(0, len(wanted), SOME):
@@ -36,23 +36,42 @@ def _refresh(connection: sa.Connection, job_ids: list[int]) -> None:
         dependencies.c.on_stage_id == earlier.c.id,
         sa.func.coalesce(earlier.c.outcome, "") != Outcome.SUCCEEDED,
     )
-    may_start = sa.and_(stages.c.state == State.WAITING, jobs.c.held_by.is_(None), ~unmet)
+    may_start = sa.and_(
+        stages.c.state == State.WAITING, stages.c.not_before.is_(None), jobs.c.held_by.is_(None), ~unmet
+    )
+    known = all_pools(connection)
     found = connection.execute(
         sa.select(
-            stages.c.id, stages.c.line, stages.c.needs, jobs.c.priority, jobs.c.user, may_start.label("may_start")
+            *(stages.c[name] for name in ("id", "line", "needs", "alone")),
+            *(jobs.c.priority, jobs.c.user, may_start.label("may_start")),
         )
         .join(jobs)
         .where(stages.c.job_id.in_(job_ids), stages.c.state != State.ENDED)
     ).all()
-    changes = [
-        {"stage": row.id, "new": line_text(row.priority, row.user, row.needs) if row.may_start else None}
+    lines = [
+        line_text(row.priority, row.user, taken(row.needs, row.alone, known)) if row.may_start else None
         for row in found
-        if bool(row.may_start) != (row.line is not None)
     ]
+    changes = [{"stage": row.id, "new": line} for row, line in zip(found, lines, strict=True) if line != row.line]
     if changes:
         connection.execute(
             stages.update().where(stages.c.id == sa.bindparam("stage")).values(line=sa.bindparam("new")), changes
         )
+
+
+def taken(needs: Needs, alone: bool, known: Mapping[str, Pool]) -> dict[str, int]:
+    """The slots that a stage takes: what it needs, or all of its pools where it has to be alone there."""
+    return {pool: max(n, known[pool].slots) if alone and pool in known else n for pool, n in needs.items()}
+
+
+def due(connection: sa.Connection, now: float) -> float | None:
+    """Put the stages whose time has come into their lines; returns when the next one's comes (None: none waits so)."""
+    later = sa.select(stages.c.job_id).where(stages.c.not_before <= now)
+    jobs_due = list(connection.execute(later).scalars())
+    if jobs_due:
+        connection.execute(stages.update().where(stages.c.not_before <= now).values(not_before=None))
+        refresh(connection, jobs_due)
+    return connection.execute(sa.select(sa.func.min(stages.c.not_before))).scalar()
 
 
 def all_pools(connection: sa.Connection) -> dict[str, Pool]:
@@ -64,11 +83,12 @@ def all_pools(connection: sa.Connection) -> dict[str, Pool]:
 def holdings(connection: sa.Connection) -> list[Holding]:
     """What the open attempts hold."""
     rows = connection.execute(
-        sa.select(stages.c.id, stages.c.job_id, jobs.c.user, stages.c.needs)
+        sa.select(stages.c.id, stages.c.job_id, jobs.c.user, stages.c.needs, stages.c.alone)
         .join_from(stages, jobs)
         .where(stages.c.state != State.ENDED, stages.c.state.in_(OPEN))
     )
-    return [Holding(row.id, row.job_id, row.user, row.needs) for row in rows]
+    known = all_pools(connection)
+    return [Holding(row.id, row.job_id, row.user, taken(row.needs, row.alone, known)) for row in rows]
 
 
 def snapshot(connection: sa.Connection) -> Snapshot:

@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from labsched.core import states
+from labsched.core.retry import Again
 from labsched.core.states import Outcome, State
 from labsched.store.find import live_job
 from labsched.store.lines import refresh
@@ -37,18 +38,20 @@ def move(
     outcome: Outcome | None = None,
     reason: str | None = None,
     user: str | None = None,
+    again: Again | None = None,
 ) -> None:
     """Move a stage (a whole row) along an arrow of the diagram, and do all that follows from it.
 
     A stage that succeeds lets those after it into their lines; one that ends otherwise skips them; one that goes back
-    to wait takes those along that were skipped because of it alone. Raises IllegalMove where the diagram has no such
-    arrow.
+    to wait takes those along that were skipped because of it alone. `again` says when a stage whose attempt has ended
+    waits for another one; a stage that a person sends back forgets how often it was tried. Raises IllegalMove where
+    the diagram has no such arrow.
     """
     steps = [(stage, outcome, reason)]
     touched: set[int] = set()
     while steps:
         row, outcome, reason = steps.pop()
-        _step(connection, row, to, at, outcome, reason, user)
+        _step(connection, row, to, at, outcome, reason, user, again)
         if to is State.WAITING:
             touched.add(row.job_id)
             for follower in _following(connection, row.id):
@@ -75,12 +78,20 @@ def _step(
     outcome: Outcome | None,
     reason: str | None,
     user: str | None,
+    again: Again | None,
 ) -> None:
     arrow = states.find(State(stage.state), to, outcome)
     values: dict[str, Any] = {"state": to, "outcome": outcome, "reason": reason, "line": None}
     values["ended_at"] = at if to is State.ENDED else None
+    if to is State.ENDED:
+        values["not_before"] = None
     if to in (State.ENDED, State.WAITING):
         values |= {"stop_at": None, "stop_by": None, "stop_reason": None}
+    if to is State.WAITING and again is None:
+        values |= {"not_before": None, "tries": 0, "delays": 0, "alone": False}
+    elif again is not None:
+        tries, delays = (stage.tries + 1, 0) if again.counts else (stage.tries, stage.delays + 1)
+        values |= {"not_before": again.at, "tries": tries, "delays": delays, "alone": stage.alone or again.alone}
     connection.execute(stages.update().where(stages.c.id == stage.id).values(values))
     about = {"move": arrow, "reason": reason}
     record(connection, f"stage.{outcome or to}", at, job=stage.job_id, stage=stage.id, user=user, data=about)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import sqlalchemy as sa
 
@@ -72,6 +73,7 @@ def _insert_stage(connection: sa.Connection, job_id: int, position: int, stage: 
         "outputs": list(stage.outputs),
         "needs": stage.needs,
         "time_limit": stage.time_limit,
+        "retry": None if stage.retry is None else asdict(stage.retry),
         "state": State.WAITING,
     }
     return _inserted(connection.execute(stages.insert(), values))

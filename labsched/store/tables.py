@@ -4,7 +4,7 @@ Times are seconds since the epoch. A stage's `line` is the queue of the plan in 
 start. That makes the plan's questions cheap by one partial index, whatever the number of jobs.
 """
 
-from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, text
+from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, text
 
 metadata = MetaData()
 
@@ -47,6 +47,11 @@ stages = Table(
     Column("outputs", JSON, nullable=False),
     Column("needs", JSON, nullable=False),
     Column("time_limit", Float),
+    Column("retry", JSON(none_as_null=True)),
+    Column("tries", Integer, nullable=False, server_default=text("0")),
+    Column("delays", Integer, nullable=False, server_default=text("0")),
+    Column("alone", Boolean(create_constraint=False), nullable=False, server_default=text("0")),
+    Column("not_before", Float),
     Column("state", String, nullable=False),
     Column("outcome", String),
     Column("reason", Text),
@@ -58,6 +63,7 @@ stages = Table(
     Index("stages_job", "job_id", "position", unique=True),
     Index("stages_line", "line", "id", sqlite_where=text("line IS NOT NULL")),
     Index("stages_live", "job_id", "state", sqlite_where=text("state <> 'ended'")),
+    Index("stages_later", "not_before", sqlite_where=text("not_before IS NOT NULL")),
     Index("stages_ended", "ended_at", sqlite_where=text("ended_at IS NOT NULL")),
     sqlite_autoincrement=True,
 )
@@ -88,6 +94,7 @@ attempts = Table(
     Column("signal", String),
     Column("peak_memory", Integer),
     Column("cpu_time", Float),
+    Column("oom", Boolean(create_constraint=False), nullable=False, server_default=text("0")),
     Index("attempts_stage", "stage_id", "number", unique=True),
     Index("attempts_open", "stage_id", sqlite_where=text("ended_at IS NULL")),
     sqlite_autoincrement=True,

@@ -38,11 +38,18 @@ def cancel(connection: sa.Connection, job_id: int, at: float, user: str, reason:
 
 def retry(connection: sa.Connection, job_id: int, at: float, user: str, from_stage: str | None) -> None:
     """Send the stages of an ended job that did not succeed back to wait; with `from_stage` that one and all after it.
+    A job that waits for the time of its next attempt waits no longer.
 
     Raises Refused where the job is live or succeeded, where one before it did not succeed, or where what it does was
     queued anew; NotFound where it has no such stage.
     """
     rows = stages_of(connection, job_id)
+    if any(row.not_before is not None for row in rows) and from_stage is None:
+        later = sa.and_(stages.c.job_id == job_id, stages.c.not_before.is_not(None))
+        connection.execute(stages.update().where(later).values(not_before=None))
+        record(connection, "job.retry", at, job=job_id, user=user, data={"at": "once"})
+        refresh(connection, [job_id])
+        return
     if not has_ended(connection, job_id):
         raise Refused(f"job {job_id} has not ended: cancel it first, or wait")
     names = [row.name for row in rows]
@@ -115,4 +122,6 @@ def set_pool(
         values |= {"paused_by": user if paused else None, "paused_at": at if paused else None}
     if values:
         connection.execute(pools.update().where(pools.c.name == name).values(values))
+        alone = sa.select(stages.c.job_id).where(stages.c.line.is_not(None), stages.c.alone)
+        refresh(connection, list(connection.execute(alone).scalars()))
         record(connection, "pool.changed", at, user=user, data={"pool": name, "slots": slots, "paused": paused})

@@ -48,9 +48,19 @@ class Attempt(Struct, frozen=True, kw_only=True):
     signal: str | None = None
     peak_memory: int | None = None
     cpu_time: float | None = None
+    oom: bool = False  # the kernel killed it, or one of its processes, for want of memory
     note: str | None = None  # the last progress message
     pid: int | None = None  # of the running command
     log: str
+
+
+class Retry(Struct, frozen=True):
+    """Which failures of a stage are followed by another attempt: see `labsched.core.model.Retry`."""
+
+    times: int
+    wait: float  # seconds
+    codes: tuple[int, ...]
+    alone: bool
 
 
 class Stage(Struct, frozen=True, kw_only=True):
@@ -71,6 +81,8 @@ class Stage(Struct, frozen=True, kw_only=True):
     env_values: dict[str, str] | UnsetType = UNSET  # only to the owner who asked
     outputs: tuple[str, ...] = ()
     time_limit: float | None = None
+    retry: Retry | None = None
+    not_before: datetime | None = None  # when it may start again, where that is still to come
     attempts: tuple[Attempt, ...] = ()
 
 

@@ -133,6 +133,30 @@ def test_retry_runs_again_and_keeps_what_was_tried(queue: Labsched, scratch: Pat
     assert queue("logs", job, "--stage", "nowhere").code == 4
 
 
+def test_what_fails_is_tried_again_as_it_was_told(queue: Labsched, scratch: Path) -> None:
+    script = f"echo x >> {scratch}/tried; exit $(wc -l < {scratch}/tried)"
+    job = number(queue, "--retry", "5", "--retry-wait", "0.01", "--retry-on", "1,2", "--", "sh", "-c", script)
+    assert queue("wait", job).code == 1
+    attempts = json.loads(queue("show", job, "--json").out)["stages"][0]["attempts"]
+    assert [attempt["exit_code"] for attempt in attempts] == [1, 2, 3]
+    assert "up to 5 times after exit code 1, 2, first after" in queue("show", job).out
+    for bad in (["--retry-wait", "1m"], ["--retry", "-1"], ["--retry", "1", "--retry-on", "x"]):
+        assert queue("add", *bad, "--", "true").code == 2
+
+
+def test_not_now_is_tried_later_and_a_person_may_say_at_once(queue: Labsched, scratch: Path) -> None:
+    job = number(queue, "--", "sh", "-c", f"test -e {scratch}/disk || {{ echo 'error: no disk' >&2; exit 75; }}")
+    eventually(lambda: "again in" in queue("status").out)
+    assert "no disk; again in 5" in queue("show", job).out
+    (scratch / "disk").touch()
+    assert queue("retry", job).code == 0
+    assert queue("wait", job).code == 0
+    late = number(queue, "--", "sh", "-c", "exit 75")
+    eventually(lambda: "again in" in queue("status").out)
+    assert queue("cancel", late).code == 0
+    assert queue("wait", late).code == 1
+
+
 def test_a_pool_is_changed_while_all_goes_on(queue: Labsched) -> None:
     assert queue("pool", "pause", "GPU").code == 0
     job = number(queue, "--need", "GPU=1", "--", "true")

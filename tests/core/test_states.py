@@ -16,6 +16,8 @@ ARROWS = {
     Move.GIVE_UP: ("starting", "ended", ["failed", "cancelled", "lost"]),
     Move.DROP: ("waiting", "ended", ["cancelled", "skipped"]),
     Move.RETRY: ("ended", "waiting", [None]),
+    Move.AGAIN: ("running", "waiting", [None]),
+    Move.PUT_BACK: ("starting", "waiting", [None]),
 }
 LEGAL = {
     (State(old), State(new), outcome and Outcome(outcome)): move
@@ -29,7 +31,7 @@ outcomes = st.none() | st.sampled_from(Outcome)
 def test_every_arrow_can_be_gone_and_has_a_letter_of_its_own() -> None:
     assert {find(*ends) for ends in LEGAL} == set(Move)
     assert all(find(*ends) is move for ends, move in LEGAL.items())
-    assert "".join(sorted(Move)) == "abcdef"
+    assert "".join(sorted(Move)) == "abcdefgh"
 
 
 @pytest.mark.parametrize("old", State)
@@ -50,7 +52,7 @@ def test_whatever_is_tried_a_stage_is_only_ever_where_it_can_be(tries: list[tupl
             continue
         if state is State.ENDED:
             assert move is Move.RETRY
-            begun = False
+        begun = begun and new is not State.WAITING
         begun = begun or new is State.RUNNING
         state, outcome = new, how
         assert (outcome is not None) == (state is State.ENDED)

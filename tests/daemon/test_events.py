@@ -58,7 +58,7 @@ def test_a_follower_misses_nothing_and_hears_nothing_twice_through_deaths_of_the
             following = subprocess.Popen(words, env=env, stdout=file, stderr=subprocess.PIPE)
         numbers = it.submit(*[chain(["true"], ["sh", "-c", f"exit {n % 3}"]) for n in range(6)])
         [long] = it.submit(command("sleep", "60"))
-        eventually(lambda: it.job(long).state == "running")
+        eventually(lambda: it.job(long).state == "running" and heard(out) != [])
         it.kill()
         it.start()
         [held] = it.submit(command("true", hold=True))
@@ -67,6 +67,7 @@ def test_a_follower_misses_nothing_and_hears_nothing_twice_through_deaths_of_the
         it.client.post("pools/GPU", PoolSet(slots=3, paused=True), Pools)
         it.verb("cancel", long, reason="enough")
         it.wait(*numbers)
+        eventually(lambda: [(e.id, e.kind) for e in heard(out)] == written(it))
         assert it.stop() == 0
         it.start()
         it.verb("retry", numbers[1])

@@ -76,6 +76,15 @@ def test_what_is_in_a_job_is_its_owners(it: World, one: User, two: User, boss: U
             ask()
     everything = [seen, two.asks(it).status(all=True, limit=1000), history(it, two), *two.asks(it).wait(number)]
     assert SECRET not in repr(everything)
+    assert SECRET in events(it, one)
+    assert f'"job":{number},' in events(it, two)
+    assert SECRET not in events(it, two)
+
+
+def events(it: World, who: User) -> str:
+    from labsched.wire.client import Client
+
+    return who.does(lambda: b"".join(Client(it.folder / "s").stream("events", timeout=30)).decode())
 
 
 def history(it: World, who: User, **query: object) -> History:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labsched.core.model import Retry
 from labsched.errors import BadRequest
 from labsched.recipes.block import BlockRequest, check_name, expand, parse_omit, read_table
 
@@ -19,6 +20,8 @@ SETTINGS = {
     "denoise_threads": 2,
     "denoise_time_limit": None,
     "klusta_time_limit": 60.0,
+    "denoise_retry": 2,
+    "klusta_retry": 0,
     "klusta": {"spikedetekt.filter_low": 300},
 }
 
@@ -41,6 +44,12 @@ def test_a_block_becomes_two_stages_with_its_folders_and_slots():
     assert after("--threads", klusta) == "3"
     assert "--overwrite" not in klusta
     assert "--overwrite" in words("b", again=True)[1]
+
+
+def test_what_was_killed_is_tried_again_where_the_configuration_says_so():
+    denoise, klusta = expand(BlockRequest(block="b"), SETTINGS, "/usr/bin/python3", {}).job.stages
+    assert denoise.retry == Retry(2, codes=(137, 143))
+    assert klusta.retry is None
 
 
 def test_what_a_person_says_goes_before_the_configuration():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labsched.core.model import JobSpec
+from labsched.core.model import JobSpec, Retry
 from labsched.errors import BadRequest
 from labsched.recipes import command
 
@@ -128,6 +128,17 @@ def test_a_line_with_a_command_alone_needs_one_processor() -> None:
     assert (job.stages[0].needs, job.stages[0].cwd, job.after) == ({"CPU": 1}, "/here", ())
 
 
+def test_a_line_says_how_often_it_is_tried_again() -> None:
+    found = read(
+        {"argv": ["true"]},
+        {"argv": ["true"], "retry": 0},
+        {"argv": ["true"], "retry": 3},
+        {"argv": ["true"], "retry": {"times": 2, "wait": "5m", "codes": [4], "alone": False}},
+    )
+    policies = [job.stages[0].retry for _, job in found]
+    assert policies == [None, None, Retry(3), Retry(2, wait=300.0, codes=(4,), alone=False)]
+
+
 def test_every_bad_line_is_named_with_what_is_wrong() -> None:
     lines = [
         {"argv": ["true"]},
@@ -141,12 +152,15 @@ def test_every_bad_line_is_named_with_what_is_wrong() -> None:
         {"argv": ["true"], "env": {"A=B": "1"}},
         {"argv": ["true"], "after": 0},
         {"argv": ["true"], "after": 10**30},
+        {"argv": ["true"], "retry": -1},
+        {"argv": ["true"], "retry": {"times": 1, "wiat": 5}},
+        {"argv": ["true"], "retry": {"times": 1, "codes": [0]}},
         [],
     ]
     with pytest.raises(BadRequest) as caught:
         read(*lines)
     said = str(caught.value).splitlines()
-    assert [line.partition(":")[0] for line in said] == [f"line {n}" for n in range(2, 13)]
+    assert [line.partition(":")[0] for line in said] == [f"line {n}" for n in range(2, 16)]
     assert "nedes" in said[0]
 
 

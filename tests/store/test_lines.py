@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from labsched.core.model import Began, Ended, Fact, JobSpec, StageSpec, Waiting
+from labsched.core.model import Began, Ended, Fact, JobSpec, Retry, StageSpec, Waiting
 from labsched.core.plan import free_slots, plan
 from labsched.core.states import OPEN, Outcome, State
 from labsched.errors import LabschedError
@@ -27,7 +27,10 @@ needs = st.sampled_from(
     [{}, {"CPU": 1}, {"CPU": 2}, {"CPU": 3, "RAM": 1}, {"RAM": 1}, {"GPU": 1, "CPU": 1}, {"RAM": 0}]
 )
 stage_lists = st.lists(needs, min_size=1, max_size=2).map(
-    lambda all_needs: tuple(StageSpec(f"s{i}", ("true",), each, "/") for i, each in enumerate(all_needs))
+    lambda all_needs: tuple(
+        StageSpec(f"s{i}", ("true",), each, "/", retry=Retry(2, wait=3.0) if i == 0 else None)
+        for i, each in enumerate(all_needs)
+    )
 )
 specs = st.builds(
     JobSpec,
@@ -104,7 +107,10 @@ class Lab:
             if not at_once or end in (None, Outcome.SKIPPED):
                 facts.append(Began(attempt.id, now))
             if end not in (None, Outcome.SKIPPED):
-                facts.append(Ended(attempt.id, now, end, began=now if begins else None))
+                code = n if end is Outcome.FAILED and begins else None
+                memory = code is not None and code % 2 == 0
+                began = now if begins else None
+                facts.append(Ended(attempt.id, now, end, began=began, exit_code=code, oom=memory))
         self._start(facts)
 
     def _start(self, facts: list[Fact]) -> None:
@@ -146,9 +152,10 @@ def a_stage_stands_in_line_if_and_only_if_it_may_start(seen: Seen) -> None:
     for row in seen.stages.values():
         owner = seen.jobs[row.job_id]
         may_start = row.state == State.WAITING and owner.held_by is None and row.id not in unmet
-        assert row.line == (
-            lines.line_text(owner.priority, owner.user, json.loads(row.needs)) if may_start else None
-        ), row
+        may_start = may_start and row.not_before is None
+        needs = lines.taken(json.loads(row.needs), row.alone, seen.snapshot.pools)
+        assert row.line == (lines.line_text(owner.priority, owner.user, needs) if may_start else None), row
+        assert row.not_before is None or row.state == State.WAITING
 
 
 def an_open_stage_has_one_open_attempt_and_no_other_has_any(seen: Seen) -> None:
@@ -180,7 +187,13 @@ def the_events_tell_it_all(seen: Seen) -> None:
 def the_plan_sees_enough_of_every_line(seen: Seen) -> None:
     owners = {row.id: seen.jobs[row.job_id] for row in seen.stages.values()}
     every = tuple(
-        Waiting(row.id, row.job_id, owners[row.id].user, json.loads(row.needs), owners[row.id].priority)
+        Waiting(
+            row.id,
+            row.job_id,
+            owners[row.id].user,
+            lines.taken(json.loads(row.needs), row.alone, seen.snapshot.pools),
+            owners[row.id].priority,
+        )
         for row in seen.stages.values()
         if row.line is not None
     )

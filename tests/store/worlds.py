@@ -34,6 +34,7 @@ class Queue:
     def __init__(self, path: Path, pools: dict[str, int] | None = None) -> None:
         self.connection = _engine(path).connect()
         self.clock = itertools.count(1_000_000)
+        self.next_at: float | None = None  # when the next stage may start again
         self.do(verbs.declare_pools, pools or POOLS, self.now)
 
     def close(self) -> None:
@@ -76,7 +77,9 @@ class Queue:
     # -- what the daemon does
 
     def step(self, *facts: Fact, drain: bool = False) -> list[attempts.Open]:
-        return self.do(attempts.step, facts, self.now, "boot", drain)
+        turn = self.do(attempts.step, facts, self.now, "boot", drain)
+        self.next_at = turn.next_at
+        return turn.opened
 
     def running(self) -> dict[str, attempts.Open]:
         """The open attempts, by ``job.stage``."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labsched.core.model import JobSpec, StageSpec
+from labsched.core.model import JobSpec, Retry, StageSpec
 from labsched.wire import messages, requests
 
 KINDS = [
@@ -34,6 +34,7 @@ stages = st.builds(
     outputs=st.lists(text, max_size=2).map(tuple),
     time_limit=st.none() | st.floats(allow_nan=False, allow_infinity=False),
     env=st.dictionaries(text, text, max_size=2),
+    retry=st.none() | st.builds(Retry, times=whole, codes=st.lists(whole, max_size=2).map(tuple)),
 )
 jobs = st.builds(
     JobSpec,
@@ -61,6 +62,8 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
         return st.dictionaries(text, plain if arguments[1] is object else values(arguments[1]), max_size=2)
     if get_origin(kind) is tuple:
         return st.lists(values(arguments[0]), max_size=2).map(tuple)
+    if kind is object:
+        return plain
     if kind is datetime:
         return st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))]))
     return st.from_type(kind)

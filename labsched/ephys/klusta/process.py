@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from ..errors import EphysError
+from ..errors import EphysError, Killed
 from ..progress import report
 from . import watch
 from .child import MISSING
@@ -51,7 +51,8 @@ def klusta(work: Path, name: str, threads: int, seed: int, stock: bool, say: Cal
         if stop.number:
             raise Stopped(stop.number)
     if code:
-        raise EphysError(sentence(name, code, list(heard.tail), missing=code == MISSING))
+        kind = Killed if code == -signal.SIGKILL else EphysError
+        raise kind(sentence(name, code, list(heard.tail), missing=code == MISSING))
 
 
 class _Stop:
