@@ -61,7 +61,7 @@ def test_a_follower_misses_nothing_and_hears_nothing_twice_through_deaths_of_the
         eventually(lambda: it.job(long).state == "running" and heard(out) != [])
         it.kill()
         it.start()
-        [held] = it.submit(command("true", hold=True))
+        [held] = it.submit(command("true", hold=True, after=(long,)))
         it.verb("release", held)
         it.verb("hold", held)
         it.client.post("pools/GPU", PoolSet(slots=3, paused=True), Pools)
