@@ -31,6 +31,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "daemon": ("labsched.cli.daemon:daemon", "Run the daemon, in the foreground."),
         "config": ("labsched.cli.config:config", "Check or show the configuration; have it read again."),
         "doctor": ("labsched.cli.doctor:doctor", "Check the installation, and say what to do."),
+        "backup": ("labsched.cli.backup:backup", "Copy the queue, while it is in use."),
+        "restore": ("labsched.cli.restore:restore", "Go back to a backup of the queue."),
         "run": ("labsched.cli.run:run", "De-noise and sort one block here and now, without a daemon."),
         "progress": ("labsched.cli.progress:progress", "Tell from inside a stage how far it is."),
         "completion": ("labsched.cli.completion:completion", "Print the completion script of a shell."),

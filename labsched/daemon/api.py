@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from labsched.daemon.backups import Backups
 from labsched.daemon.changes import Changes
 from labsched.daemon.desk import PERSON, Desk, reply
 from labsched.daemon.questions import Questions
@@ -27,6 +28,7 @@ class Api:
         self.questions = Questions(desk)
         self.streams = Streams(desk)
         self.changes = Changes(desk)
+        self.backups = Backups(desk, self.streams)
 
     def application(self) -> web.Application:
         """The routes, all under /v1."""
@@ -41,6 +43,7 @@ class Api:
             "wait": self.questions.wait,
             "pools": self.questions.pools,
             "doctor": self.questions.doctor,
+            "backup": self.backups.backup,
         }
         post: dict[str, Handler] = {
             "jobs": self.changes.submit,

@@ -2,17 +2,13 @@
 
 import asyncio
 import contextlib
-import fcntl
 import gc
 import logging
 import os
 import resource
 import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from aiohttp import web
@@ -20,6 +16,7 @@ from aiohttp import web
 from labsched import __version__
 from labsched.config import Config, load
 from labsched.daemon import privileges
+from labsched.daemon.alone import alone
 from labsched.daemon.api import Api
 from labsched.daemon.bus import Bus
 from labsched.daemon.clock import Clock
@@ -28,6 +25,7 @@ from labsched.daemon.gate import Gate
 from labsched.daemon.listening import BACKLOG, listening, passed
 from labsched.daemon.loop import Loop
 from labsched.daemon.notify import Notify
+from labsched.daemon.opening import open_queue
 from labsched.daemon.peers import Peers
 from labsched.daemon.privileges import Mode
 from labsched.engines import gpu
@@ -36,7 +34,6 @@ from labsched.errors import Refused, TryLater
 from labsched.store import verbs
 from labsched.store.engine import Store
 from labsched.store.moves import record
-from labsched.store.upgrade import is_current
 
 log = logging.getLogger("labsched")
 GOODBYE_S = 1.0  # for answers that are under way when the daemon stops
@@ -56,10 +53,10 @@ def run(state: Path, socket_path: Path, config_file: Path | None) -> int:
         privileges.make_state(state, mode)
     except OSError as error:
         raise Refused(f"cannot write the state folder {state}: {error.strerror}; name another with --state") from None
-    with _alone(state), listening(socket_path, config, given) as listener:
+    with alone(state), listening(socket_path, config, given) as listener:
         os.umask(0o077)  # whatever is made from now on holds what is somebody's
         notify.status("bringing the queue up to date")
-        _upgrade(state / "queue.db")
+        open_queue(state)
         asyncio.run(_serve(state, listener, config, config_file, notify, mode))
     return 0
 
@@ -130,37 +127,3 @@ async def _serve(
 def default_pools() -> dict[str, int]:
     """RAM for de-noising, CPU for as many stages as there are processors, GPU for as many as there are GPUs."""
     return {"RAM": 2, "CPU": len(os.sched_getaffinity(0)), "GPU": gpu.count()}
-
-
-def _upgrade(path: Path) -> None:
-    """Bring the database up to date, in a process of its own: Alembic need not stay in the daemon's memory."""
-    path.touch(mode=0o600)
-    path.chmod(0o600)  # it holds environments; what SQLite lays beside it gets the same mode
-    if is_current(path):
-        return
-    words = [sys.executable, "-m", "labsched.store.upgrade", str(path)]
-    done = subprocess.run(words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    said = done.stderr.decode(errors="replace").strip()
-    if done.returncode:
-        raise Refused(said or f"the queue {path} could not be brought up to date")
-    if said:
-        log.info("%s", said)
-
-
-@contextmanager
-def _alone(state: Path) -> Iterator[None]:
-    """Hold the state folder; raises Refused where another daemon does."""
-    with (state / "daemon.lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise Refused(
-                f"another daemon (process {lock.read().strip() or '?'}) has the state folder {state}: "
-                "stop it first, or name another folder with --state"
-            ) from None
-        os.fchmod(lock.fileno(), 0o600)  # whoever may open it could lock it
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        yield

@@ -58,11 +58,11 @@ class Streams:
             response = web.StreamResponse(headers={wire.LogStart.HEADER: msgspec.json.encode(about).decode()})
             response.content_type, response.charset = "text/plain", "utf-8"
             if follow:
-                return await self._send(request, response, follower.pieces(start, begin))
+                return await self.send(request, response, follower.pieces(start, begin))
             # A length, so that a reader knows what it did not get.
             left = max(os.fstat(file.fileno()).st_size - begin, 0) if file else 0
             response.content_length = left
-            return await self._send(request, response, _part(file, begin, left))
+            return await self.send(request, response, _part(file, begin, left))
         finally:
             if file is not None:
                 file.close()
@@ -85,9 +85,9 @@ class Streams:
         feed = Feed(self.desk.store, self.desk.loop.bus, request[PERSON], job)
         response = web.StreamResponse()
         response.content_type, response.charset = "application/x-ndjson", "utf-8"
-        return await self._send(request, response, feed.lines(start, limit, follow))
+        return await self.send(request, response, feed.lines(start, limit, follow))
 
-    async def _send(
+    async def send(
         self, request: web.Request, response: web.StreamResponse, pieces: AsyncIterator[bytes]
     ) -> web.StreamResponse:
         """Send all pieces, or end the connection in the middle: what looks complete is complete."""

@@ -281,3 +281,41 @@ class Settings(Struct, frozen=True):
     """What `labsched config show --json` prints."""
 
     settings: tuple[Setting, ...]
+
+
+# -- the queue itself -----------------------------------------------------------------------------------------------
+
+
+class Pruned(Struct, frozen=True, kw_only=True):
+    """A line of the answer to POST /v1/prune: what has been removed so far (or would be, in a dry run)."""
+
+    jobs: int = 0
+    attempts: int = 0
+    bytes: int = 0  # of their logs, and what lies beside them
+    kept: int = 0  # jobs that are old enough, but stay: see `labsched prune --help`
+    errors: tuple[str, ...] = ()  # what could not be removed
+    dry_run: bool = False
+    done: bool = False  # in the last line
+
+
+class Since(Struct, frozen=True, kw_only=True):
+    """An attempt, seen from a backup that is older than it is: how it ended, and what that means for its job."""
+
+    job: int
+    name: str | None = None  # None where the backup has no such job
+    stage: str
+    attempt: int
+    how: str
+
+
+class Restored(Struct, frozen=True, kw_only=True):
+    """What `labsched restore --json` prints."""
+
+    state: str
+    kept: str | None = None  # the folder where what was there lies now
+    jobs: int
+    newest: datetime | None = None  # change that the queue knows of
+    held: tuple[Since, ...] = ()  # jobs that would run again: they are held
+    ended: tuple[Since, ...] = ()  # jobs that had ended in the backup, and ran again since
+    open: tuple[Since, ...] = ()  # attempts that ran in the backup, and how they are now
+    unknown: tuple[Ref, ...] = ()  # jobs that were queued since: the queue does not know them

@@ -18,6 +18,7 @@ from alembic.script import ScriptDirectory
 from labsched.core.states import Outcome, State
 from labsched.errors import Refused, TryLater
 from labsched.store import upgrade as module
+from labsched.store.backup import KEPT, keep, kept
 from labsched.store.engine import open_engine
 from labsched.store.tables import metadata
 from labsched.store.upgrade import is_current, main, upgrade
@@ -157,7 +158,7 @@ def test_what_is_current_is_left_alone(old: Path) -> None:
     before = rows(old)
     assert upgrade(old) is None
     assert rows(old) == before
-    assert not list(old.parent.glob("*.bak"))
+    assert not kept(old.parent)
 
 
 @pytest.mark.parametrize("what", ["missing", "empty", "garbage", "of another program"])
@@ -198,12 +199,16 @@ def test_an_upgrade_keeps_a_copy_and_every_row(
     old: Path, tomorrow: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = rows(old)
-    Path(f"{old}.before-{HEAD}.bak").write_bytes(b"half of a copy, from an upgrade that was interrupted")
+    (old.parent / "backups").mkdir()
+    (old.parent / "backups/queue-1-x.part").write_bytes(b"half of a copy, from an upgrade that was interrupted")
     monkeypatch.setattr(module, "MIGRATIONS", tomorrow)
     assert not is_current(old)
     assert main(old) == 0
     assert is_current(old)
-    copy = Path(f"{old}.before-{HEAD}.bak")
+    (copy,) = kept(old.parent)
+    assert list((old.parent / "backups").iterdir()) == [copy]
+    assert copy.name.startswith(f"queue-{HEAD}-")
+    assert (copy.stat().st_mode & 0o777, copy.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     assert str(copy) in capfd.readouterr().err
     assert rows(copy) == before
     after = rows(old)
@@ -223,7 +228,8 @@ def test_a_queue_of_a_newer_version_is_refused_and_left_alone(
     assert not is_current(old)
     assert main(old) == 1
     said = capfd.readouterr().err
-    assert "written by a newer labsched (schema 9999)" in said
+    assert "written by a newer labsched (schema 9999, this version knows" in said
+    assert f"labsched restore {kept(old.parent)[0]} --state {old.parent}" in said
     assert "Traceback" not in said
     assert rows(old) == before
 
@@ -285,3 +291,15 @@ def test_an_upgrade_while_the_queue_is_in_use_says_so(
             upgrade(old)
         other.rollback()
     assert upgrade(old) is not None
+
+
+def test_of_what_upgrades_keep_the_newest_few_remain(old: Path) -> None:
+    made = [keep(old, HEAD) for _ in range(KEPT + 2)]
+    for age, path in enumerate(reversed(made[-KEPT:])):
+        os.utime(path, (1_000_000 - age, 1_000_000 - age))
+    assert kept(old.parent) == made[: -KEPT - 1 : -1]
+
+
+def test_a_queue_gives_room_back_once_it_is_current(old: Path) -> None:
+    with closing(sqlite3.connect(old)) as connection:
+        assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
