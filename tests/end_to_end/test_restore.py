@@ -80,7 +80,7 @@ def test_what_has_run_since_is_held_and_what_ran_is_known_at_the_next_start() ->
         assert sorted(journal(it)) == ["five", "five", "four", "one", "three", "three", "two"]
         assert it.read_log(three) == "three\n"
         assert it.job(three).stages[0].attempts[0].number == 1
-        [new] = it.submit(command("true"))
+        [new] = it.submit(command("true", hold=True))
         assert new == 6
         assert broken(it.folder / "state/queue.db") == []
 
@@ -167,7 +167,7 @@ def test_a_damaged_queue_is_told_at_the_start_and_by_doctor_and_a_backup_mends_i
         assert (answer.jobs, answer.kept is not None) == (200, True)
         assert damage(queue, full=True) == []
         it.start()
-        [new] = it.submit(command("true"))
+        [new] = it.submit(command("true", hold=True))
         assert new > 200
 
 
@@ -180,7 +180,7 @@ def test_onto_an_empty_place() -> None:
         assert restore(it).kept is None
         it.start()
         assert it.job(1).outcome == "succeeded"
-        assert it.submit(command("true")) == [2]
+        assert it.submit(command("true", hold=True)) == [2]
 
 
 def change(path: Path, statement: str) -> None:
@@ -234,7 +234,7 @@ def test_a_restore_that_was_interrupted_is_done_again_before_a_daemon_starts() -
         assert answer.kept == str(it.folder / "state/before-restore-x")
         it.start()
         assert it.job(one).state == "waiting"
-        assert it.submit(command("true")) == [2]
+        assert it.submit(command("true", hold=True)) == [2]
 
 
 def test_an_older_queue_is_brought_up_to_date(tmp_path: Path) -> None:
