@@ -6,13 +6,62 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from labsched.core.model import Began, Fact, Retry
+from labsched.core.model import Began, Ended, Fact, Pool, Retry
 from labsched.core.plan import plan
 from labsched.core.retry import verdict
 from labsched.core.states import Outcome, State
 from labsched.store.lines import all_pools, due, snapshot, taken
-from labsched.store.moves import move
+from labsched.store.moves import Step, move
+from labsched.store.prepared import Prepared, Row, listed, numbers
 from labsched.store.tables import attempts, environments, jobs, stages
+
+_HOW = ("outcome", "reason", "note", "exit_code", "signal", "peak_memory", "cpu_time", "oom")
+_OF_ATTEMPT = ("id", "stage_id", "number", "folder", "boot_id")
+_OF_STAGE = ("job_id", "name", "state", "argv", "cwd", "env", "outputs", "needs", "alone", "time_limit", "stop_at")
+_ATTEMPTS = (
+    sa.select(
+        *(attempts.c[name] for name in _OF_ATTEMPT),
+        *(stages.c[name] for name in _OF_STAGE),
+        *(environments.c.variables, jobs.c.uid, jobs.c.user),
+    )
+    .join_from(attempts, stages)
+    .join(jobs, jobs.c.id == stages.c.job_id)
+    .join(environments)
+    .where(attempts.c.ended_at.is_(None))
+)
+_OPEN = Prepared(_ATTEMPTS.order_by(attempts.c.stage_id))
+_OPENED = Prepared(_ATTEMPTS.where(attempts.c.stage_id.in_(listed())))
+_STAGES = Prepared(
+    sa.select(
+        stages,
+        sa.select(sa.func.max(attempts.c.number))
+        .where(attempts.c.stage_id == stages.c.id)
+        .scalar_subquery()
+        .label("tried"),
+    ).where(stages.c.id.in_(listed()))
+)
+_NEW = Prepared(
+    attempts.insert().values(
+        stage_id=sa.bindparam("stage"),
+        number=sa.bindparam("number"),
+        folder=sa.bindparam("folder"),
+        boot_id=sa.bindparam("boot"),
+        created_at=sa.bindparam("now"),
+    )
+)
+_LEARNED = Prepared(
+    sa.select(attempts.c.id.label("attempt"), attempts.c.ended_at.label("attempt_ended"), stages)
+    .join(stages, stages.c.id == attempts.c.stage_id)
+    .where(attempts.c.id.in_(listed()))
+)
+_BEGUN = Prepared(
+    attempts.update().where(attempts.c.id == sa.bindparam("attempt")).values(started_at=sa.bindparam("at"))
+)
+_ENDED = Prepared(
+    attempts.update()
+    .where(attempts.c.id == sa.bindparam("attempt"))
+    .values({name: sa.bindparam(name) for name in ("ended_at", *_HOW)})
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,130 +98,110 @@ class Turn:
 
 def step(connection: sa.Connection, facts: Iterable[Fact], now: float, boot_id: str, drain: bool) -> Turn:
     """One turn of the scheduler: record what happened, decide, write down what is to start."""
-    for fact in facts:
-        _learn(connection, fact)
+    _learn(connection, list(facts))
     if drain:
         return Turn([], None)
     next_at = due(connection, now)
     starts = plan(snapshot(connection), now).starts
-    return Turn(open_attempts(connection, [_open(connection, start.stage, now, boot_id) for start in starts]), next_at)
+    return Turn(_open(connection, [start.stage for start in starts], now, boot_id), next_at)
 
 
-def open_attempts(connection: sa.Connection, ids: Iterable[int] | None = None) -> list[Open]:
-    """The attempts that have not ended, or these of them, the oldest first."""
-    query = (
-        sa.select(
-            attempts.c.id,
-            attempts.c.stage_id,
-            attempts.c.number,
-            attempts.c.folder,
-            attempts.c.boot_id,
-            *(
-                stages.c[name]
-                for name in ("job_id", "name", "state", "argv", "cwd", "env", "outputs", "needs", "alone")
-            ),
-            stages.c.time_limit,
-            stages.c.stop_at,
-            environments.c.variables,
-            jobs.c.uid,
-            jobs.c.user,
-        )
-        .join_from(attempts, stages)
-        .join(jobs, jobs.c.id == stages.c.job_id)
-        .join(environments)
-        .where(attempts.c.ended_at.is_(None))
-        .order_by(attempts.c.id)
-    )
-    if ids is not None:
-        query = query.where(attempts.c.id.in_(list(ids)))
+def open_attempts(connection: sa.Connection) -> list[Open]:
+    """The attempts that have not ended, in the order of their stages."""
     known = all_pools(connection)
-    return [
-        Open(
-            id=row.id,
-            stage=row.stage_id,
-            job=row.job_id,
-            number=row.number,
-            stage_name=row.name,
-            folder=row.folder,
-            boot_id=row.boot_id,
-            state=State(row.state),
-            argv=tuple(row.argv),
-            cwd=row.cwd,
-            env={**row.variables, **row.env},
-            said=tuple(row.env),
-            outputs=tuple(row.outputs),
-            needs=taken(row.needs, row.alone, known),
-            time_limit=row.time_limit,
-            uid=row.uid,
-            user=row.user,
-            stopping=row.stop_at is not None,
-        )
-        for row in connection.execute(query)
-    ]
+    return [_as_open(row, known) for row in _OPEN.rows(connection)]
 
 
-def _open(connection: sa.Connection, stage_id: int, now: float, boot_id: str) -> int:
-    stage = connection.execute(sa.select(stages).where(stages.c.id == stage_id)).one()
-    last = connection.execute(sa.select(sa.func.max(attempts.c.number)).where(attempts.c.stage_id == stage_id)).scalar()
-    number = (last or 0) + 1
-    move(connection, stage, State.STARTING, now)
-    result = connection.execute(
-        attempts.insert(),
-        {
-            "stage_id": stage_id,
-            "number": number,
-            "folder": f"{stage.job_id}/{stage.name}.{number}",
-            "boot_id": boot_id,
-            "created_at": now,
-        },
+def _as_open(row: Row, known: Mapping[str, Pool]) -> Open:
+    return Open(
+        id=row.id,
+        stage=row.stage_id,
+        job=row.job_id,
+        number=row.number,
+        stage_name=row.name,
+        folder=row.folder,
+        boot_id=row.boot_id,
+        state=State(row.state),
+        argv=tuple(row.argv),
+        cwd=row.cwd,
+        env={**row.variables, **row.env},
+        said=tuple(row.env),
+        outputs=tuple(row.outputs),
+        needs=taken(row.needs, row.alone, known),
+        time_limit=row.time_limit,
+        uid=row.uid,
+        user=row.user,
+        stopping=row.stop_at is not None,
     )
-    assert result.inserted_primary_key is not None
-    return int(result.inserted_primary_key[0])
 
 
-def _learn(connection: sa.Connection, fact: Fact) -> None:
-    attempt = connection.execute(sa.select(attempts).where(attempts.c.id == fact.attempt)).one()
-    if attempt.ended_at is not None:
-        return  # told twice: by the shim's message and by its end
-    stage = connection.execute(sa.select(stages).where(stages.c.id == attempt.stage_id)).one()
-    if isinstance(fact, Began):
-        _began(connection, attempt.id, stage, fact.at)
+def _open(connection: sa.Connection, ids: list[int], now: float, boot_id: str) -> list[Open]:
+    """Write down that these stages start; their attempts, in the order of the stages given."""
+    if not ids:
+        return []
+    rows = {row.id: row for row in _STAGES.rows(connection, ids=numbers(ids))}
+    for stage in ids:
+        row = rows[stage]
+        number = (row.tried or 0) + 1
+        _NEW.run(
+            connection, stage=stage, number=number, folder=f"{row.job_id}/{row.name}.{number}", boot=boot_id, now=now
+        )
+    move(connection, [Step(rows[stage], State.STARTING, now) for stage in ids])
+    known = all_pools(connection)
+    opened = {row.stage_id: _as_open(row, known) for row in _OPENED.rows(connection, ids=numbers(ids))}
+    return [opened[stage] for stage in ids]
+
+
+def _learn(connection: sa.Connection, facts: list[Fact]) -> None:
+    """Write down what happened to attempts."""
+    if not facts:
         return
-    if fact.began is not None:
-        _began(connection, attempt.id, stage, fact.began)
-        stage = connection.execute(sa.select(stages).where(stages.c.id == attempt.stage_id)).one()
-    outcome, reason = fact.outcome, fact.reason
-    if outcome is Outcome.CANCELLED and stage.stop_at is not None:
-        reason = stage.stop_reason
-    elif outcome is Outcome.CANCELLED:
-        outcome, reason = Outcome.LOST, "it was stopped from outside labsched, as when the machine shuts down"
-    values = {
-        "ended_at": fact.at,
-        "outcome": outcome,
-        "reason": reason,
-        "note": fact.note,
-        "exit_code": fact.exit_code,
-        "signal": fact.signal,
-        "peak_memory": fact.peak_memory,
-        "cpu_time": fact.cpu_time,
-        "oom": fact.oom,
-    }
-    connection.execute(attempts.update().where(attempts.c.id == attempt.id).values(values))
-    asked = stage.stop_at is not None
-    policy = retry_policy(stage.retry)
-    if not asked and (again := verdict(policy, replace(fact, outcome=outcome), stage.tries, stage.delays)):
-        move(connection, stage, State.WAITING, fact.at, reason=reason, again=again)
-        return
-    move(connection, stage, State.ENDED, fact.at, outcome=outcome, reason=reason, user=stage.stop_by)
+    known = {row.attempt: row for row in _LEARNED.rows(connection, ids=numbers({fact.attempt for fact in facts}))}
+    steps: list[Step] = []
+    begun: list[dict[str, Any]] = []
+    ended: dict[int, dict[str, Any]] = {}
+    for fact in facts:
+        stage = known[fact.attempt]
+        if stage.attempt_ended is not None or fact.attempt in ended:
+            continue  # told twice: by the shim's message and by its end
+        at = fact.at if isinstance(fact, Began) else fact.began
+        if at is not None and stage.state == State.STARTING:
+            begun.append({"attempt": fact.attempt, "at": at})
+            steps.append(Step(stage, State.RUNNING, at))
+            known[fact.attempt] = stage = steps[-1].moved()
+        if isinstance(fact, Ended):
+            true = _true(fact, stage)
+            ended[fact.attempt] = _end(true)
+            steps.append(_after(true, stage))
+    _BEGUN.many(connection, begun)
+    _ENDED.many(connection, list(ended.values()))
+    move(connection, steps)
+
+
+def _true(fact: Ended, stage: Row) -> Ended:
+    """What it means that it was told to stop."""
+    if fact.outcome is not Outcome.CANCELLED:
+        return fact
+    if stage.stop_at is not None:
+        return replace(fact, reason=stage.stop_reason)
+    reason = "it was stopped from outside labsched, as when the machine shuts down"
+    return replace(fact, outcome=Outcome.LOST, reason=reason)
+
+
+def _end(fact: Ended) -> dict[str, Any]:
+    return {"attempt": fact.attempt, "ended_at": fact.at, **{name: getattr(fact, name) for name in _HOW}}
+
+
+def _after(fact: Ended, stage: Row) -> Step:
+    """Where the stage goes: it has ended, or is tried again."""
+    again = None
+    if stage.stop_at is None and fact.outcome is not Outcome.SUCCEEDED:
+        again = verdict(retry_policy(stage.retry), fact, stage.tries, stage.delays)
+    if again:
+        return Step(stage, State.WAITING, fact.at, reason=fact.reason, again=again)
+    return Step(stage, State.ENDED, fact.at, fact.outcome, fact.reason, stage.stop_by)
 
 
 def retry_policy(stored: Mapping[str, Any] | None) -> Retry | None:
     """A stage's policy, from its column."""
     return None if stored is None else Retry(**{**stored, "codes": tuple(stored["codes"])})
-
-
-def _began(connection: sa.Connection, attempt_id: int, stage: sa.Row[Any], at: float) -> None:
-    if stage.state != State.STARTING:
-        return
-    connection.execute(attempts.update().where(attempts.c.id == attempt_id).values(started_at=at))
-    move(connection, stage, State.RUNNING, at)

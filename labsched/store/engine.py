@@ -120,8 +120,8 @@ def _in_transaction(connection: sa.Connection) -> bool:
 
 def readable(error: Exception) -> Exception:
     """A full disk, a busy database or one that cannot be opened as a sentence; anything else unchanged."""
-    if isinstance(error, sa.exc.OperationalError):
-        what = str(error.orig)
+    if isinstance(error, sa.exc.OperationalError | sqlite3.OperationalError):
+        what = str(error.orig if isinstance(error, sa.exc.OperationalError) else error)
         if "full" in what or "disk I/O" in what:
             return TryLater(f"the queue cannot be written ({what}): make room on the disk of the state folder")
         if "locked" in what or "busy" in what:

@@ -6,7 +6,16 @@ import sqlalchemy as sa
 
 from labsched.core.states import State
 from labsched.errors import NotFound
+from labsched.store.prepared import Prepared, Row
 from labsched.store.tables import jobs, stages
+
+_STAGES = Prepared(sa.select(stages).where(stages.c.job_id == sa.bindparam("job")).order_by(stages.c.position))
+_LIVE = Prepared(
+    sa.select(jobs.c.id)
+    .join(stages)
+    .where(jobs.c.key == sa.bindparam("key"), jobs.c.id.is_not(sa.bindparam("but")), stages.c.state != State.ENDED)
+    .limit(1)
+)
 
 
 def find_job(connection: sa.Connection, ref: str, uid: int | None = None) -> sa.Row[Any]:
@@ -41,10 +50,9 @@ def live_job(connection: sa.Connection, key: str | None, but: int | None = None)
     """The number of the job (`but` this one) that has this key and has not ended; None where there is none."""
     if key is None:
         return None
-    query = sa.select(jobs.c.id).join(stages).where(jobs.c.key == key, stages.c.state != State.ENDED).limit(1)
-    return connection.execute(query if but is None else query.where(jobs.c.id != but)).scalar()
+    return _LIVE.scalar(connection, key=key, but=but)  # type: ignore[no-any-return]
 
 
-def stages_of(connection: sa.Connection, job_id: int) -> list[sa.Row[Any]]:
+def stages_of(connection: sa.Connection, job_id: int) -> list[Row]:
     """The stages of a job, in order."""
-    return list(connection.execute(sa.select(stages).where(stages.c.job_id == job_id).order_by(stages.c.position)))
+    return _STAGES.rows(connection, job=job_id)

@@ -2,16 +2,69 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from labsched.core.model import Holding, Needs, Pool, Snapshot, Waiting
 from labsched.core.plan import free_slots
-from labsched.core.states import OPEN, Outcome, State
-from labsched.store.tables import dependencies, jobs, pools, stages
+from labsched.core.states import Outcome, State
+from labsched.store.prepared import Prepared, listed, numbers
+from labsched.store.tables import attempts, dependencies, jobs, pools, stages
 
 HEADS = 64  # stages that need nothing, of a line, that one snapshot shows: those behind them are in nobody's way
-SOME = 100  # values in one statement; SQLite may allow no more than a thousand
+
+
+def _statement_of_lines() -> sa.Select[Any]:
+    # One jump of the index per line, however many stages stand in it.
+    first = sa.select(sa.func.min(stages.c.line).label("line")).where(stages.c.line.is_not(None)).cte(recursive=True)
+    following = sa.select(sa.func.min(stages.c.line)).where(stages.c.line > first.c.line).scalar_subquery()
+    every = first.union_all(sa.select(following).where(first.c.line.is_not(None)))
+    return sa.select(every.c.line)
+
+
+def _statement_of_candidates() -> sa.Select[Any]:
+    earlier = stages.alias("earlier")
+    unmet = sa.exists().where(
+        dependencies.c.stage_id == stages.c.id,
+        dependencies.c.on_stage_id == earlier.c.id,
+        sa.func.coalesce(earlier.c.outcome, "") != Outcome.SUCCEEDED,
+    )
+    may_start = sa.and_(
+        stages.c.state == State.WAITING, stages.c.not_before.is_(None), jobs.c.held_by.is_(None), ~unmet
+    )
+    return (
+        sa.select(
+            *(stages.c[name] for name in ("id", "line", "needs", "alone")),
+            *(jobs.c.priority, jobs.c.user, may_start.label("may_start")),
+        )
+        .join(jobs)
+        .where(stages.c.job_id.in_(listed()), stages.c.state != State.ENDED)
+    )
+
+
+_LINES = Prepared(_statement_of_lines())
+_CANDIDATES = Prepared(_statement_of_candidates())
+_PLACE = Prepared(stages.update().where(stages.c.id == sa.bindparam("stage")).values(line=sa.bindparam("new")))
+_NEXT = Prepared(sa.select(sa.func.min(stages.c.not_before)).where(stages.c.not_before.is_not(None)))
+_DUE = Prepared(sa.select(stages.c.job_id).where(stages.c.not_before <= sa.bindparam("now")))
+_COME = Prepared(stages.update().where(stages.c.not_before <= sa.bindparam("now")).values(not_before=None))
+_POOLS = Prepared(sa.select(pools).order_by(pools.c.position, pools.c.name))
+_HELD = Prepared(
+    sa.select(stages.c.id, stages.c.job_id, jobs.c.user, stages.c.needs, stages.c.alone)
+    .select_from(attempts)
+    .join(stages, stages.c.id == attempts.c.stage_id)
+    .join(jobs, jobs.c.id == stages.c.job_id)
+    .where(attempts.c.ended_at.is_(None))
+    .order_by(stages.c.id)
+)
+_HEADS = Prepared(
+    sa.select(stages.c.id, stages.c.job_id)
+    .where(stages.c.line == sa.bindparam("line"))
+    .order_by(stages.c.id)
+    .limit(sa.bindparam("count", type_=sa.Integer))
+)
 
 
 def line_text(priority: int, user: str, needs: Needs) -> str:
@@ -24,39 +77,14 @@ def refresh(connection: sa.Connection, job_ids: Iterable[int]) -> None:
 
     A stage may start if it waits for no time, its job is not held, and every stage before it succeeded.
     """
-    wanted = list(job_ids)
-    for start in range(0, len(wanted), SOME):
-        _refresh(connection, wanted[start : start + SOME])
-
-
-def _refresh(connection: sa.Connection, job_ids: list[int]) -> None:
-    earlier = stages.alias("earlier")
-    unmet = sa.exists().where(
-        dependencies.c.stage_id == stages.c.id,
-        dependencies.c.on_stage_id == earlier.c.id,
-        sa.func.coalesce(earlier.c.outcome, "") != Outcome.SUCCEEDED,
-    )
-    may_start = sa.and_(
-        stages.c.state == State.WAITING, stages.c.not_before.is_(None), jobs.c.held_by.is_(None), ~unmet
-    )
-    known = all_pools(connection)
-    found = connection.execute(
-        sa.select(
-            *(stages.c[name] for name in ("id", "line", "needs", "alone")),
-            *(jobs.c.priority, jobs.c.user, may_start.label("may_start")),
-        )
-        .join(jobs)
-        .where(stages.c.job_id.in_(job_ids), stages.c.state != State.ENDED)
-    ).all()
+    found = _CANDIDATES.rows(connection, ids=numbers(job_ids))
+    known = all_pools(connection) if any(row.alone for row in found) else {}
     lines = [
         line_text(row.priority, row.user, taken(row.needs, row.alone, known)) if row.may_start else None
         for row in found
     ]
     changes = [{"stage": row.id, "new": line} for row, line in zip(found, lines, strict=True) if line != row.line]
-    if changes:
-        connection.execute(
-            stages.update().where(stages.c.id == sa.bindparam("stage")).values(line=sa.bindparam("new")), changes
-        )
+    _PLACE.many(connection, changes)
 
 
 def taken(needs: Needs, alone: bool, known: Mapping[str, Pool]) -> dict[str, int]:
@@ -66,51 +94,41 @@ def taken(needs: Needs, alone: bool, known: Mapping[str, Pool]) -> dict[str, int
 
 def due(connection: sa.Connection, now: float) -> float | None:
     """Put the stages whose time has come into their lines; returns when the next one's comes (None: none waits so)."""
-    later = sa.select(stages.c.job_id).where(stages.c.not_before <= now)
-    jobs_due = list(connection.execute(later).scalars())
-    if jobs_due:
-        connection.execute(stages.update().where(stages.c.not_before <= now).values(not_before=None))
-        refresh(connection, jobs_due)
-    return connection.execute(sa.select(sa.func.min(stages.c.not_before))).scalar()
+    following: float | None = _NEXT.scalar(connection)
+    if following is None or following > now:
+        return following
+    jobs_due = [row.job_id for row in _DUE.rows(connection, now=now)]
+    _COME.run(connection, now=now)
+    refresh(connection, jobs_due)
+    return _NEXT.scalar(connection)  # type: ignore[no-any-return]
 
 
 def all_pools(connection: sa.Connection) -> dict[str, Pool]:
     """The pools in their order."""
-    rows = connection.execute(sa.select(pools).order_by(pools.c.position, pools.c.name))
-    return {row.name: Pool(row.name, row.slots, row.paused_by is not None) for row in rows}
-
-
-def holdings(connection: sa.Connection) -> list[Holding]:
-    """What the open attempts hold."""
-    rows = connection.execute(
-        sa.select(stages.c.id, stages.c.job_id, jobs.c.user, stages.c.needs, stages.c.alone)
-        .join_from(stages, jobs)
-        .where(stages.c.state != State.ENDED, stages.c.state.in_(OPEN))
-    )
-    known = all_pools(connection)
-    return [Holding(row.id, row.job_id, row.user, taken(row.needs, row.alone, known)) for row in rows]
+    return {row.name: Pool(row.name, row.slots, row.paused_by is not None) for row in _POOLS.rows(connection)}
 
 
 def snapshot(connection: sa.Connection) -> Snapshot:
     """What the plan needs to know: all pools, all holdings, and of each line as many stages as could possibly start,
     and one more: the first that does not fit must be seen, for it may reserve what it lacks."""
-    found = Snapshot(all_pools(connection), tuple(holdings(connection)), ())
-    free = free_slots(found)
+    known = all_pools(connection)
+    holdings = tuple(
+        Holding(row.id, row.job_id, row.user, taken(row.needs, row.alone, known)) for row in _HELD.rows(connection)
+    )
+    free = free_slots(Snapshot(known, holdings, ()))
     waiting = [
         stage
         for text in _lines(connection)
-        for stage in heads(connection, text, _room(free, dict(json.loads(text)[2])))
+        for stage in heads(connection, text, _room(free, dict(msgspec.json.decode(text)[2])))
     ]
-    return Snapshot(found.pools, found.holdings, tuple(waiting))
+    return Snapshot(known, holdings, tuple(waiting))
 
 
 def heads(connection: sa.Connection, text: str, count: int) -> list[Waiting]:
     """The oldest `count` stages of a line."""
-    priority, user, needs = json.loads(text)
-    rows = connection.execute(
-        sa.select(stages.c.id, stages.c.job_id).where(stages.c.line == text).order_by(stages.c.id).limit(count)
-    )
-    return [Waiting(row.id, row.job_id, user, dict(needs), priority) for row in rows]
+    priority, user, needs = msgspec.json.decode(text)
+    found = _HEADS.rows(connection, line=text, count=count)
+    return [Waiting(row.id, row.job_id, user, dict(needs), priority) for row in found]
 
 
 def ahead(connection: sa.Connection, text: str, stage_id: int) -> int:
@@ -132,11 +150,7 @@ def waiting_by_pool(connection: sa.Connection) -> dict[str, int]:
 
 
 def _lines(connection: sa.Connection) -> list[str]:
-    # One jump of the index per line, however many stages stand in it.
-    first = sa.select(sa.func.min(stages.c.line).label("line")).where(stages.c.line.is_not(None)).cte(recursive=True)
-    following = sa.select(sa.func.min(stages.c.line)).where(stages.c.line > first.c.line).scalar_subquery()
-    every = first.union_all(sa.select(following).where(first.c.line.is_not(None)))
-    return [text for (text,) in connection.execute(sa.select(every.c.line)) if text is not None]
+    return [row.line for row in _LINES.rows(connection) if row.line is not None]
 
 
 def _room(free: dict[str, int], needs: Needs) -> int:

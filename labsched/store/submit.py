@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -12,8 +13,23 @@ from labsched.core.states import Outcome, State
 from labsched.errors import BadRequest, Refused
 from labsched.store.find import find_job, live_job
 from labsched.store.lines import refresh
-from labsched.store.moves import record
+from labsched.store.moves import record_all
+from labsched.store.prepared import Prepared
 from labsched.store.tables import dependencies, environments, jobs, stages
+
+_OF_JOB = ("name", "recipe", "key", "user", "uid", "priority", "held_by", "submitted_at", "environment_id")
+_OF_STAGE = ("job_id", "position", "name", "argv", "cwd", "env", "outputs", "needs", "time_limit", "retry", "state")
+
+
+def _insert(table: sa.Table, *names: str) -> Prepared:
+    return Prepared(table.insert().values({name: sa.bindparam(name) for name in names}))
+
+
+_JOB = _insert(jobs, *_OF_JOB)
+_STAGE = _insert(stages, *_OF_STAGE)
+_AFTER = _insert(dependencies, "stage_id", "on_stage_id")
+_ENVIRONMENT = _insert(environments, "digest", "variables")
+_KNOWN = Prepared(sa.select(environments.c.id).where(environments.c.digest == sa.bindparam("digest")))
 
 
 def submit(connection: sa.Connection, specs: Sequence[JobSpec], user: str, uid: int, at: float) -> list[int]:
@@ -29,6 +45,7 @@ def submit(connection: sa.Connection, specs: Sequence[JobSpec], user: str, uid: 
     last_stages: dict[str, int] = {}  # by the name of a job of this request
     known: dict[str, int] = {}
     edges: list[dict[str, int]] = []
+    told: list[tuple[str, int, dict[str, object]]] = []
     for spec in specs:
         before = {_last_stage(connection, name, last_stages) for name in spec.after}  # it must not find the job itself
         job_id = _insert_job(connection, spec, user, uid, at, known)
@@ -37,12 +54,11 @@ def submit(connection: sa.Connection, specs: Sequence[JobSpec], user: str, uid: 
             edges += ({"stage_id": stage_id, "on_stage_id": earlier} for earlier in before)
             before = {stage_id}
         last_stages[spec.name] = max(before)
-        record(
-            connection, "job.submitted", at, job=job_id, user=user, data={"name": spec.name, "held": spec.hold or None}
-        )
+        about = {"name": spec.name, "held": spec.hold or None}
+        told.append(("job.submitted", job_id, {"at": at, "user": user, "data": about}))
         numbers.append(job_id)
-    if edges:
-        connection.execute(dependencies.insert(), edges)
+    _AFTER.many(connection, edges)
+    record_all(connection, told)
     refresh(connection, numbers)
     return numbers
 
@@ -59,7 +75,7 @@ def _insert_job(connection: sa.Connection, spec: JobSpec, user: str, uid: int, a
         "submitted_at": at,
         "environment_id": _environment(connection, spec.env, known),
     }
-    return _inserted(connection.execute(jobs.insert(), values))
+    return _inserted(_JOB.run(connection, **values))
 
 
 def _insert_stage(connection: sa.Connection, job_id: int, position: int, stage: StageSpec) -> int:
@@ -76,17 +92,16 @@ def _insert_stage(connection: sa.Connection, job_id: int, position: int, stage: 
         "retry": None if stage.retry is None else asdict(stage.retry),
         "state": State.WAITING,
     }
-    return _inserted(connection.execute(stages.insert(), values))
+    return _inserted(_STAGE.run(connection, **values))
 
 
 def _environment(connection: sa.Connection, variables: dict[str, str], known: dict[str, int]) -> int:
     """The number of an environment: each is kept once, however many jobs have it."""
     digest = hashlib.sha256(json.dumps(variables, sort_keys=True).encode()).hexdigest()
     if digest not in known:
-        found = connection.execute(sa.select(environments.c.id).where(environments.c.digest == digest)).scalar()
+        found = _KNOWN.scalar(connection, digest=digest)
         if found is None:
-            values = {"digest": digest, "variables": variables}
-            found = _inserted(connection.execute(environments.insert(), values))
+            found = _inserted(_ENVIRONMENT.run(connection, digest=digest, variables=variables))
         known[digest] = found
     return known[digest]
 
@@ -133,7 +148,6 @@ def _check_order(specs: Sequence[JobSpec]) -> None:
         seen.add(spec.name)
 
 
-def _inserted(result: sa.CursorResult[object]) -> int:
-    key = result.inserted_primary_key
-    assert key is not None
-    return int(key[0])
+def _inserted(cursor: sqlite3.Cursor) -> int:
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid

@@ -6,7 +6,7 @@ from labsched.core.states import OPEN, Outcome, State
 from labsched.errors import NotFound, Refused
 from labsched.store.find import live_job, stages_of
 from labsched.store.lines import refresh
-from labsched.store.moves import move, record, unsuccessful_before
+from labsched.store.moves import Step, move, record, unsuccessful_before
 from labsched.store.tables import jobs, pools, stages
 
 
@@ -29,10 +29,9 @@ def cancel(connection: sa.Connection, job_id: int, at: float, user: str, reason:
         stages.update().where(stages.c.id.in_(running)).values(stop_at=at, stop_by=user, stop_reason=words)
     )
     record(connection, "job.cancelled", at, job=job_id, user=user, data={"reason": reason})
-    # The last first: a stage is cancelled by a person, not skipped for want of the one before.
-    for row in reversed(live):
-        if row.state == State.WAITING:
-            move(connection, row, State.ENDED, at, outcome=Outcome.CANCELLED, reason=words, user=user)
+    # All together: a stage is cancelled by a person, not skipped for want of the one before.
+    waiting = [row for row in live if row.state == State.WAITING]
+    move(connection, [Step(row, State.ENDED, at, Outcome.CANCELLED, words, user) for row in waiting])
     return running
 
 
@@ -74,7 +73,7 @@ def retry(connection: sa.Connection, job_id: int, at: float, user: str, from_sta
     for position in range(first, len(rows)):
         row = stages_of(connection, job_id)[position]
         if row.state == State.ENDED:  # a skipped one may have come along with the one before it
-            move(connection, row, State.WAITING, at, user=user)
+            move(connection, [Step(row, State.WAITING, at, user=user)])
 
 
 def hold(connection: sa.Connection, job_id: int, at: float, user: str) -> None:
