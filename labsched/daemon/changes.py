@@ -13,6 +13,7 @@ from labsched.daemon.desk import PERSON, Desk, reply
 from labsched.daemon.peers import Peer, may_submit, may_touch, user_name
 from labsched.daemon.sight import find
 from labsched.errors import BadRequest, Forbidden, NotFound, TryLater
+from labsched.faults import point
 from labsched.store import lines, read, verbs
 from labsched.store.limits import room
 from labsched.store.read import Row
@@ -50,6 +51,7 @@ class Changes:
             return submit(connection, specs, person.name, person.uid, self.desk.loop.clock.now())
 
         numbers = await self.desk.change(work)
+        point("submit.committed", numbers)
         return reply(wire.Submitted(tuple(wire.Ref(n, spec.name) for n, spec in zip(numbers, specs, strict=True))), 201)
 
     async def verb(self, request: web.Request) -> web.Response:
@@ -89,10 +91,12 @@ class Changes:
             return numbers, stopping
 
         numbers, stopping = await self.desk.change(work)
+        point("cancel.committed" if stopping else "verb.committed", numbers)
         assert self.desk.loop.engine is not None
         for attempt in stopping:
             self.desk.loop.engine.stop(attempt)
         if stopping:
+            point("cancel.signalled", numbers)
             await self._all_ended(numbers, person)
         return reply(wire.Jobs(await self.desk.store.read(self.desk.rows, numbers, person)))
 
@@ -115,6 +119,7 @@ class Changes:
         await self.desk.change(
             lambda c: verbs.set_pool(c, name, self.desk.loop.clock.now(), person.name, asked.slots, asked.paused)
         )
+        point("pool.committed", name)
         return reply(await self.desk.store.read(self.desk.pools))
 
     async def _all_ended(self, numbers: list[int], person: Peer) -> None:

@@ -14,6 +14,7 @@ from labsched.daemon.bus import Bus
 from labsched.daemon.clock import Clock
 from labsched.engines.base import Engine, Order
 from labsched.errors import TryLater
+from labsched.faults import point
 from labsched.store import attempts
 from labsched.store.engine import Store
 
@@ -53,6 +54,7 @@ class Loop:
             if attempt.stopping:
                 self.engine.stop(attempt.id)
             self.engine.adopt(self._order(attempt))
+            point("adopt.next", attempt.folder)
 
     async def run(self) -> None:
         """Turn after turn, for ever; ends by being cancelled."""
@@ -66,6 +68,8 @@ class Loop:
         """One turn."""
         assert self.engine is not None
         facts, self._heard = self._heard, []
+        if facts:
+            point("fact.heard", facts)
         try:
             turn = await self.store.write(
                 attempts.step, facts, self.clock.now(), self.clock.boot_id(), drain=self.draining
@@ -78,7 +82,10 @@ class Loop:
             asyncio.get_running_loop().call_later(AGAIN_S, self.wake)
             return
         self.trouble = None
+        if facts:
+            point("fact.committed", facts)
         for attempt in turn.opened:
+            point("attempt.opened", attempt.folder)
             self.engine.launch(self._order(attempt))
         if turn.opened:
             self.wake()  # a line may have had more than one snapshot shows

@@ -31,6 +31,7 @@ from labsched.daemon.privileges import Mode
 from labsched.engines import gpu
 from labsched.engines.local import Local
 from labsched.errors import Refused, TryLater
+from labsched.faults import point
 from labsched.store import verbs
 from labsched.store.engine import Store
 from labsched.store.moves import record
@@ -114,6 +115,7 @@ async def _serve(
         await runner.cleanup()
         turns.cancel()
         await asyncio.gather(turns, return_exceptions=True)
+        point("daemon.draining")
         await loop.turn()  # what was heard last is recorded, and nothing more is started
         with contextlib.suppress(TryLater):  # a full disk
             await store.write(record, "daemon.stopped", clock.now(), data={"pid": os.getpid()})

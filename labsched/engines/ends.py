@@ -1,9 +1,8 @@
 """From what a shim wrote last to a fact: how an attempt ended, in numbers and words."""
 
-import time
-
 import msgspec
 
+from labsched import wall
 from labsched.core.model import Ended
 from labsched.core.states import Outcome
 from labsched.core.units import duration, size
@@ -33,7 +32,7 @@ def fact(order: Order, written: dict[str, object]) -> Ended:
         ended = msgspec.convert(written, _Exit)
     except msgspec.ValidationError as error:  # nobody but a person with an editor writes such a thing
         unreadable = f"{order.folder}/{rundir.EXIT} makes no sense ({error}), so nobody knows how it ended"
-        return Ended(order.attempt, time.time(), Outcome.LOST, unreadable)
+        return Ended(order.attempt, wall.now(), Outcome.LOST, unreadable)
     outcome, reason = _judge(order, ended)
     return Ended(
         attempt=order.attempt,

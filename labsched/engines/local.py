@@ -8,15 +8,16 @@ import re
 import signal
 import socket
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from labsched import wall
 from labsched.core.model import Began, Ended
 from labsched.core.states import Outcome
 from labsched.engines import ends, processes, rundir
 from labsched.engines.base import Look, Order, Tell
+from labsched.faults import point
 
 log = logging.getLogger(__name__)
 # Neither site nor the user's environment: the parent of all shims starts fast and stays small.
@@ -106,10 +107,12 @@ class Local:
             return self._end(order, "nobody knows who submitted it, so it cannot run as them")
         try:
             rundir.make(order.folder, open_to_all=self._as_submitter)
+            point("attempt.made", order.folder)
             rundir.write(order.folder, rundir.SPEC, self._spec(order))
         except OSError as error:
             # Not the job's fault: to fail it would empty the whole queue into a full disk.
             return self._later(order, f"{order.folder} cannot be written: {error.strerror}")
+        point("attempt.specified", order.folder)
         return self._ask(order)
 
     def adopt(self, order: Order) -> None:
@@ -146,6 +149,7 @@ class Local:
             return
         try:
             self._link.send(message)
+            point("attempt.asked", order.folder)
         except BlockingIOError:  # hundreds are on their way: after them
             asyncio.get_running_loop().call_later(0.01, self._ask, order)
         except OSError:
@@ -189,6 +193,7 @@ class Local:
 
     def _gone(self, order: Order) -> None:
         self._drop_shim(order.attempt)
+        point("shim.gone", order.folder)
         self._find(order)
 
     def _later(self, order: Order, trouble: str) -> None:
@@ -208,6 +213,8 @@ class Local:
 
     def _find_now(self, order: Order) -> None:
         """Look at an attempt's folder and do what it asks for: watch, tell the end, or start what never began."""
+        # Looked at before the lock: whoever has begun held it by then, so one that is free is so for good.
+        begun = rundir.has_begun(order.folder)
         pid = rundir.holder(order.folder)
         if pid:
             try:
@@ -227,25 +234,30 @@ class Local:
             return self._tell(ends.fact(order, ended))
         if order.boot_id != self._boot_id:
             return self._end(order, "the machine was rebooted while it ran", Outcome.LOST)
-        if rundir.has_begun(order.folder):
+        if begun:
             # Its command went with the shim, but not what that has started: as long as it lives the slot is not free.
             spec = rundir.read(order.folder, rundir.SPEC) or self._spec(order)
             mark = os.fsencode(f"{_MARK}={spec['env'][_MARK]}")
             if processes.kill_marked(mark, spec.get("uid")):
                 self._waiting[order.attempt] = asyncio.get_running_loop().call_later(SWEEP_S, self._find, order)
                 return None
+            point("lost.swept", order.folder)
             return self._end(order, "its shim was killed, so nobody knows how it ended", Outcome.LOST)
-        if order.attempt in self._stopping:
+        stopping = order.attempt in self._stopping
+        if not stopping and self._launches.get(order.attempt, 0) < MAX_LAUNCHES:
+            return self.launch(order)
+        # A shim that an earlier parent forked may still be on its way to the lock.
+        if not rundir.bar(order.folder):
+            return self._find_now(order)
+        if stopping:
             return self._end(order, None, Outcome.CANCELLED)
-        if self._launches.get(order.attempt, 0) >= MAX_LAUNCHES:
-            return self._end(order, f"its shim could not start in {order.folder}: is the disk full?")
-        return self.launch(order)
+        return self._end(order, f"its shim could not start in {order.folder}: is the disk full?")
 
     def _end(self, order: Order, reason: str | None, outcome: Outcome = Outcome.FAILED) -> None:
         self._forget(order.attempt)
         started = rundir.read(order.folder, rundir.STARTED)
         began = started["started"] if started else None
-        self._tell(Ended(order.attempt, time.time(), outcome, reason, began=began))
+        self._tell(Ended(order.attempt, wall.now(), outcome, reason, began=began))
 
     def _forget(self, attempt: int) -> None:
         self._orders.pop(attempt, None)

@@ -59,11 +59,13 @@ def kill_marked(mark: bytes, uid: int | None = None) -> bool:
     """Kill all processes that have `mark`, a ``NAME=VALUE``, in the environment that they were started with; whether
     there were any, that may not be gone yet.
 
-    With `uid` only that user's: anybody can write anything into an environment.
+    With `uid` only that user's: anybody can write anything into an environment. One that is just executing a program
+    has no environment yet, so it counts as one that may be there.
     """
     found = False
     for pid in table():
         if not _has(pid, mark, uid):
+            found = found or _executes(pid)
             continue
         with contextlib.suppress(OSError):
             pidfd = os.pidfd_open(pid)
@@ -95,6 +97,19 @@ def _has(pid: int, mark: bytes, uid: int | None) -> bool:
         return uid is None or _real_uid(pid) == uid
     except (OSError, IndexError, ValueError):
         return False
+
+
+def _executes(pid: int) -> bool:
+    """Whether a process is in the middle of an exec: it has memory, but not yet an environment."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            if file.read(1):
+                return False
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:  # gone, or nobody of ours
+        return False
+    return int(fields[20]) > 0 and int(fields[48]) == 0  # its size, and where its environment ends
 
 
 def _real_uid(pid: int) -> int:

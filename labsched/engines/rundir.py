@@ -3,7 +3,8 @@
 ====================  ===============================================================================================
 ``spec.json``         what to run; written by the daemon before the launch
 ``lock``              held (fcntl) by the shim for as long as it lives
-``begun``             made once, exclusively, before the command is started: no attempt ever starts twice
+``begun``             made once, exclusively, before the command is started: no attempt ever starts twice; a link to
+                      nowhere, made by the daemon, where it is never to start
 ``started.json``      the command's pid and time of start
 ``log``               what the command writes, from both its streams, as it writes it
 ``progress``          ``FRACTION MESSAGE``, written by the command where it cares to
@@ -26,6 +27,8 @@ import stat
 import struct
 from typing import Any, BinaryIO
 
+from labsched.faults import point
+
 SPEC, LOCK, BEGUN, STARTED, LOG, PROGRESS, EXIT = (
     "spec.json",
     "lock",
@@ -36,6 +39,7 @@ SPEC, LOCK, BEGUN, STARTED, LOG, PROGRESS, EXIT = (
     "exit.json",
 )
 OWN = "own"
+_NOBODY = "nobody"
 _CAREFUL = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, len, pid
 _ESCAPE = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
@@ -48,6 +52,7 @@ def write(folder: str, name: str, value: object) -> None:
     temporary = f"{path}.{os.getpid()}"
     with open(temporary, "w", opener=_private) as file:
         json.dump(value, file)
+    point("file.unnamed", path)
     os.replace(temporary, path)
 
 
@@ -83,6 +88,27 @@ def holder(folder: str) -> int:
 def has_begun(folder: str) -> bool:
     """Whether a shim has got as far as to start the command."""
     return os.path.exists(os.path.join(folder, BEGUN))
+
+
+def begin(folder: str) -> bool:
+    """Be the one who starts the command; False where somebody has, or nobody may. Raises OSError."""
+    try:
+        os.close(os.open(os.path.join(folder, BEGUN), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return False
+    return True
+
+
+def bar(folder: str) -> bool:
+    """Have nobody start the command from now on; False where a shim has got that far already. Raises OSError."""
+    path = os.path.join(folder, BEGUN)
+    try:
+        os.symlink(_NOBODY, path)  # as a file is, it is made once and exclusively
+    except FileExistsError:
+        return os.path.islink(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True  # it has no folder, so no shim was asked for
+    return True
 
 
 def make(folder: str, open_to_all: bool) -> None:

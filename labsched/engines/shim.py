@@ -21,9 +21,11 @@ import sys
 import time
 from typing import Any, NoReturn
 
+from labsched import wall
 from labsched.engines import account as accounts
 from labsched.engines import processes, rundir, start
 from labsched.engines.cut import Copier
+from labsched.faults import point
 
 PR_SET_CHILD_SUBREAPER = 36
 WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
@@ -46,6 +48,7 @@ def serve(control: int) -> None:
     gc.freeze()  # what is here now stays shared with the shims
     while message := _next(link):
         attempt, _, folder = os.fsdecode(message).partition(" ")
+        point("parent.asked", folder)
         # Neither reaped before its pidfd is open, nor ended by a signal that it does not handle yet.
         signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
         try:
@@ -56,6 +59,7 @@ def serve(control: int) -> None:
         else:
             if pid == 0:
                 _shim(link, libc, attempt, folder)
+            point("parent.forked", folder)
             pidfd = os.pidfd_open(pid)
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, pidfd.to_bytes(4, sys.byteorder))]
             with contextlib.suppress(OSError):  # a daemon that died finds the shim by its lock
@@ -91,14 +95,18 @@ def _shim(link: socket.socket, libc: ctypes.CDLL, attempt: str, folder: str) -> 
 
 
 def _run(link: socket.socket, libc: ctypes.CDLL, attempt: str, folder: str) -> None:
+    point("shim.forked", folder)
     lock = os.open(os.path.join(folder, rundir.LOCK), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.close(os.open(os.path.join(folder, rundir.BEGUN), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        point("shim.locked", folder)
+        if not rundir.begin(folder):
+            return  # another shim had this attempt, or it is not to run any more
     except OSError:
-        return  # another shim has this attempt, or had it
+        return  # another shim has this attempt
+    point("shim.begun", folder)
     spec = rundir.read(folder, rundir.SPEC)
-    started = time.time()
+    started = wall.now()
     if spec is None:
         _record(folder, {"error": "its folder was damaged", "started": started, "ended": started})
         return
@@ -107,27 +115,31 @@ def _run(link: socket.socket, libc: ctypes.CDLL, attempt: str, folder: str) -> N
         copier, output = _output(folder, spec, account)
         pid = start.start(libc, spec, account, output)
     except (LookupError, start.CannotStart) as error:
-        _record(folder, {"error": str(error), "started": started, "ended": time.time()})
+        _record(folder, {"error": str(error), "started": started, "ended": wall.now()})
         return
     except OSError as error:
-        _record(folder, {"error": _why(error), "started": started, "ended": time.time()})
+        _record(folder, {"error": _why(error), "started": started, "ended": wall.now()})
         return
     os.close(output)
+    point("shim.started", folder)
     if copier is not None:
         copier.start()
     with contextlib.suppress(OSError):  # a full disk is no reason to leave the command alone
         rundir.write(folder, rundir.STARTED, {"pid": pid, "started": started})
+    point("shim.noted", folder)
     with contextlib.suppress(OSError):
         link.send(f"began {attempt} {started!r} {pid}".encode())
     link.close()
     tree = Tree(pid, spec["stop_grace"])
     tree.watch(spec["time_limit"])
-    ended: dict[str, Any] = {"started": started, "ended": time.time(), **tree.result()}
+    ended: dict[str, Any] = {"started": started, "ended": wall.now(), **tree.result()}
+    point("shim.reaped", folder)
     if copier is not None:
         copier.finish()
     if ended["exit_code"] == 0 and spec["outputs"]:
         ended["missing"] = start.missing(libc, spec, account)
     _record(folder, ended)
+    point("shim.recorded", folder)
 
 
 def _output(folder: str, spec: dict[str, Any], account: accounts.Account | None) -> tuple[Copier | None, int]:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from labsched.engines import account as accounts
 from labsched.engines.account import Account
+from labsched.faults import point
 
 PR_SET_PDEATHSIG = 1
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -71,6 +72,7 @@ def _child(
     libc: ctypes.CDLL, spec: dict[str, Any], account: Account | None, output: int, writer: int, shim: int
 ) -> NoReturn:
     try:
+        point("stage.forked", spec["env"])
         os.setsid()
         os.dup2(output, 1)
         os.dup2(output, 2)

@@ -16,10 +16,12 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from labsched.errors import LabschedError, TryLater
+from labsched.faults import point
 
 T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
 BUSY_TIMEOUT_S = 30.0
+READ, WRITE = "BEGIN", "BEGIN IMMEDIATE"
 
 
 def open_engine(path: Path, *, synchronous: str = "FULL") -> sa.Engine:
@@ -53,6 +55,7 @@ class Worker:
         except Exception as error:
             raise readable(error) from None
         self._begin = begin
+        self._writes = begin == WRITE
         self._closed = False
         self._queue: queue.SimpleQueue[tuple[Work[Any], asyncio.Future[Any]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -101,7 +104,11 @@ class Worker:
                     connection.exec_driver_sql("ROLLBACK TO work")
                     results.append((future, None, readable(error)))
                 connection.exec_driver_sql("RELEASE work")
+            if self._writes:
+                point("store.written")
             connection.exec_driver_sql("COMMIT")
+            if self._writes:
+                point("store.committed")
         except Exception as error:  # nothing of the batch is on disk: everybody is told so
             failed = readable(error)
             results = [(future, None, failed) for _, future in batch]
@@ -148,8 +155,8 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         engine = open_engine(path)
-        self.write = Worker(engine, begin="BEGIN IMMEDIATE", name="store-write")
-        self.read = Worker(engine, begin="BEGIN", name="store-read")
+        self.write = Worker(engine, begin=WRITE, name="store-write")
+        self.read = Worker(engine, begin=READ, name="store-read")
 
     def close(self) -> None:
         """Finish what is under way."""
