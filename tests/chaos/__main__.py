@@ -13,8 +13,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long it is (60)")
     parser.add_argument("--kills", type=int, default=0, help="fail where there were fewer (0)")
     parser.add_argument("--keep", action="store_true", help="keep its folder also where all is well")
+    parser.add_argument("--points", action="store_true", help="points above all, until somebody was killed at each")
     words = parser.parse_args()
-    story = tell(words.seed, words.seconds, words.keep)
+    story = tell(words.seed, words.seconds, words.keep, words.points)
     print(report(story, words.keep, words.kills))
     return 1 if story.violated or story.havoc.kills < words.kills else 0
 

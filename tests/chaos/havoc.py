@@ -17,8 +17,9 @@ from tests.chaos.place import Place
 
 PAUSE_S = 0.02
 PAUSES_S = (0.0, 0.1, 0.3, 0.6)
-ARMED_S = 6.0  # that a point may wait for somebody
-ARMED = 5  # points at a time
+ARMED_S = 12.0  # that a point may wait for somebody
+COLD = 0.1  # of the starts
+ARMED = 6  # points at a time
 WEIGHTS = {"kill": 8, "point": 14, "term": 1, "step": 2, "fill": 1, "busy": 1, "reboot": 0.5}
 STORM_S = 20.0
 ATTEMPT = re.compile(r"\d+/[a-z]+\.\d+")
@@ -84,7 +85,7 @@ class Havoc:
             if self.place.dead:
                 if self.random.random() < 0.25:
                     time.sleep(self.random.uniform(0.2, 1.5))
-                self.place.launch()
+                self.place.launch(cold=self.random.random() < COLD)
                 if self.random.random() < 0.85:  # else the next one comes while it starts
                     self.await_answer()
             if time.monotonic() >= end:
@@ -155,12 +156,12 @@ class Havoc:
         for path in sorted((self.place.folder / "faults" / "hit").iterdir()):
             with contextlib.suppress(ValueError, IndexError):  # not written to its end yet
                 head, note = path.read_text().split("\n", 1)
-                t, pid, where = note.strip().split(" ", 2) if note.count(" ") > 1 else (*note.split(), "")
+                t, pid, where = note.rstrip("\n").split(" ", 2)
                 point, what = path.stem, head.split()[0]
                 self.armed.pop(point, None)
                 self.seen |= {point} if head.startswith("kill 0") else set()
                 attempt = found[0] if (found := ATTEMPT.search(where)) else ""
-                target = POINTS[point].partition(":")[0]
+                target = _who(point, where)
                 if what == "kill":
                     for victim in head.split()[1:]:
                         kind = target if victim == "0" else "daemon"
@@ -235,3 +236,10 @@ class Havoc:
         self.place.disarm(*self.armed)
         self.place.free()
         self.gather()
+
+
+def _who(point: str, where: str) -> str:
+    """What kind of process came to a point."""
+    if point == "file.unnamed":
+        return "daemon" if where.endswith("spec.json") else "shim"
+    return POINTS[point].partition(":")[0]

@@ -53,11 +53,13 @@ def _scan(place: Place) -> Iterator[Found]:
         if not path.name.isdecimal():
             continue
         pid = int(path.name)
+        if pid in (os.getpid(), place.nursery.pid):
+            continue
         with suppress(OSError):
             pidfd = os.pidfd_open(pid)
             try:
                 env = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-                if not ours & set(env) or pid == os.getpid():
+                if not ours & set(env):
                     os.close(pidfd)
                     continue
                 what, attempt = _kind(place, pid, env, daemon)

@@ -69,13 +69,13 @@ class Person:
             time.sleep(AGAIN_S)
             return
         live = sum(row.state != State.ENDED for row in rows)
-        known = {row.id for row in rows}
+        good = {row.id for row in rows if row.outcome in (None, Outcome.SUCCEEDED)}
         verbs = [
             verb for verb in ("cancel", "hold", "release", "release", "retry", "retry") if self._wanted(verb, rows)
         ]
         what = self.random.choice(["submit"] * 4 * (live < LIVE) + verbs + ["look"] + ["pool"] * 2 * self.admin)
         if what == "submit":
-            self._submit([number for number in self.mine if number in known])
+            self._submit([number for number in self.mine if number in good])
         elif what == "pool":
             self._pool()
         elif what == "look":
@@ -87,9 +87,10 @@ class Person:
         """The jobs that one may have a reason to do this to."""
         later = [row.id for row in rows if row.state == State.WAITING and "labsched retry" in row.why]
         ended = [row for row in rows if row.state == State.ENDED]
+        running = [row.id for row in rows if row.state == State.RUNNING]
         again = {Outcome.FAILED, Outcome.LOST, Outcome.TIMED_OUT}
         return {
-            "cancel": [row.id for row in rows if row.state != State.ENDED],
+            "cancel": running or [row.id for row in rows if row.state != State.ENDED],
             "hold": [row.id for row in rows if row.state != State.ENDED and not row.held],
             "release": [row.id for row in rows if row.held],
             "retry": later + [row.id for row in ended if row.outcome in again and row.id not in self.cancelled],
@@ -120,7 +121,7 @@ class Person:
 
     def _pool(self) -> None:
         name = self.random.choice(list(POOLS))
-        slots = self.random.randrange(1, LARGEST[name] + 1)
+        slots = self.random.choice((LARGEST[name], POOLS[name], POOLS[name], 1))
         paused = self.random.choice((None, None, None, True, False, False))
         body = PoolSet(slots=slots, paused=paused)
         self._ask("pool", lambda c: c.post(f"pools/{name}", body, Pools), pool=(name, slots, paused))

@@ -12,10 +12,12 @@ from labsched.faults import ENVIRONMENT
 from labsched.wire.client import Client
 from labsched.wire.messages import Daemon
 from tests.chaos.jobs import POOLS
+from tests.chaos.warm import Nursery, Warm
 from tests.worlds import new_state
 
 CONFIG = "[daemon]\nstop_grace = 0.3\nnice = 0\n[sort]\nsource = '{0}/{{block}}'\ntarget = '{0}/{{block}}'\n[pools]\n"
 PATIENCE_S = 40.0
+WORDS = ["daemon", "--state", "state", "--socket", "s", "--config", "config.toml"]
 
 
 class Trouble(Exception):
@@ -28,7 +30,7 @@ class Place:
 
     folder: Path
     disk_mib: int | None = None
-    process: "subprocess.Popen[bytes] | None" = None
+    process: "subprocess.Popen[bytes] | Warm | None" = None
     boot: int = 1
     offset: float = 0.0
     clock: list[tuple[float, float]] = field(default_factory=list)  # (monotonic time, offset from then on)
@@ -45,6 +47,7 @@ class Place:
         (self.folder / "config.toml").write_text(CONFIG.format(self.folder) + pools)
         new_state(self.folder / "state")
         self.step_to(0.0)
+        self.nursery = Nursery(self.folder, self.mark, WORDS)
 
     @property
     def client(self) -> Client:
@@ -59,13 +62,15 @@ class Place:
         """What the environment of all its processes has: the daemon's, the shims', and as another name the stages'."""
         return str(self.folder / "faults")
 
-    def launch(self) -> None:
-        """Start the daemon, and do not wait for it."""
-        words = ["daemon", "--state", "state", "--socket", "s", "--config", "config.toml"]
+    def launch(self, cold: bool = True) -> None:
+        """Start the daemon, and do not wait for it; a `cold` one has an interpreter of its own."""
         self.starts += 1
+        if not cold:
+            self.process = self.nursery.start()
+            return
         with (self.folder / "daemon.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "labsched", *words],
+                [sys.executable, "-m", "labsched", *WORDS],
                 cwd=self.folder,
                 env={**os.environ, ENVIRONMENT: self.mark},
                 stdin=subprocess.DEVNULL,
@@ -151,6 +156,8 @@ class Place:
     def free(self) -> None:
         (self.folder / "state" / "filler").unlink(missing_ok=True)
 
-    def unmount(self) -> None:
+    def close(self) -> None:
+        """Once nothing of it runs any more."""
+        self.nursery.close()
         if self.disk_mib is not None:
             subprocess.run(["umount", "--lazy", str(self.folder / "state")], check=True)

@@ -39,11 +39,11 @@ def _asked(story: Story) -> list[str]:
     for one in said:
         if one.what == "submit":
             submits[one.answer] += len(one.jobs)
-    verbs = Counter(one.what for one in said if one.what not in ("submit", "look"))
+    verbs = Counter(one.what for one in said if one.what != "submit" and one.answer == YES)
     silent = sum(one.answer == NOBODY for one in said)
     lines = [
         f"  jobs      {submits[YES]} acknowledged, {submits[NOBODY]} without an answer, {submits[NO]} refused",
-        f"  verbs     {_counts(verbs)}; {silent} questions of {len(said)} got no answer",
+        f"  verbs     {_counts(verbs)}; {silent} times nobody answered",
     ]
     if story.evidence is not None:
         outcomes = Counter(str(row["outcome"]) for row in story.evidence.rows["attempts"])

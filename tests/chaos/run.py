@@ -50,16 +50,21 @@ class Story:
         return POINTS.keys() - self.havoc.seen
 
 
-def tell(seed: int, seconds: float, keep: bool = False) -> Story:
-    """Live through a story of so many seconds, and prove what must be true after it."""
+def tell(seed: int, seconds: float, keep: bool = False, points: bool = False) -> Story:
+    """Live through a story of so many seconds, and prove what must be true after it.
+
+    With `points` it is one of points above all, and ends before its time once somebody was killed at each of them.
+    """
     folder = Path(mkdtemp(prefix="chaos-"))
     place = Place(folder, disk_mib=int(32 + seconds / 3))
     havoc = Havoc(place, Random(f"{seed} havoc"))
+    if points:
+        havoc.weights = {"kill": 1, "point": 20, "step": 1, "fill": 0.5, "reboot": 0.3}
     people = [Person(f"p{n}", place, Random(f"{seed} person {n}"), admin=n == 0) for n in range(PEOPLE)]
     story = Story(seed, seconds, folder, havoc, people, Watcher(place))
     try:
         place.up()
-        _live(story, seconds)
+        _live(story, seconds, points)
         story.evidence = _gather(story)
         story.violated += violations(story.evidence)
     except Trouble as error:
@@ -69,7 +74,7 @@ def tell(seed: int, seconds: float, keep: bool = False) -> Story:
     return story
 
 
-def _live(story: Story, seconds: float) -> None:
+def _live(story: Story, seconds: float, points: bool) -> None:
     """People and havoc, at the same time; then peace, until everything has ended."""
     silence, peace = threading.Event(), threading.Event()
     troubles: list[BaseException] = []
@@ -87,7 +92,9 @@ def _live(story: Story, seconds: float) -> None:
     storming = threading.Thread(target=storm)
     for thread in (*crowd, watching, storming):
         thread.start()
-    silence.wait(seconds)
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0 and not (points and not story.missed) and storming.is_alive():
+        silence.wait(min(left, PAUSE_S))
     silence.set()
     for thread in crowd:
         thread.join()
@@ -210,7 +217,7 @@ def _remove(place: Place, keep: bool) -> None:
         time.sleep(0.05)
     place.free()
     if keep and place.disk_mib is not None:
-        shutil.copytree(place.folder / "state", place.folder / "state.kept")
-    place.unmount()
+        shutil.copytree(place.folder / "state", place.folder / "state.kept", symlinks=True)
+    place.close()
     if not keep:
         shutil.rmtree(place.folder)

@@ -25,6 +25,7 @@ CHECKS = (
     retries.attempts_follow_as_the_policy_says,
     retries.none_comes_too_early,
     verbs.cancelled_is_cancelled,
+    verbs.what_was_cancelled_starts_nothing,
     verbs.acknowledged_pools_are_set,
     verbs.events_are_heard_once_and_in_order,
     verbs.events_tell_the_same_story,

@@ -59,13 +59,14 @@ def pools_are_never_over_their_slots(it: Evidence) -> Iterator[Violation]:
             running.discard(key)
             continue
         running.add(key)
-        last = max(running & opened.keys(), key=lambda one: opened[one][0], default=None)
-        if last is None:
-            continue
-        for pool, slots in opened[last][1].items():
-            used = sum(needs[one[0], one[1]].get(pool, 0) for one in running)
+        for pool in (name for name, n in needs[key[0], key[1]].items() if n):
+            users = [one for one in running if needs[one[0], one[1]].get(pool)]
+            # It may have been shrunk since under what runs in it.
+            openings = sorted((opened[one] for one in users if one in opened), key=lambda one: one[0])
+            slots = openings[-1][1][pool] if openings else 0
+            used = sum(needs[one[0], one[1]][pool] for one in users)
             if used > slots:
-                names = ", ".join(sorted(name_of(one) for one in running if needs[one[0], one[1]].get(pool)))
+                names = ", ".join(sorted(name_of(one) for one in users))
                 yield Violation(f"{used} slots of {pool} were used, of {slots}, at {t:.3f}: {names}", key[0])
 
 

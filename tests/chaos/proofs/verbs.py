@@ -27,6 +27,18 @@ def cancelled_is_cancelled(it: Evidence) -> Iterator[Violation]:
             yield Violation("it was cancelled, and succeeded without having run", number)
 
 
+def what_was_cancelled_starts_nothing(it: Evidence) -> Iterator[Violation]:
+    """From the moment in which a cancel is in the queue, answered or not, until a person retries the job."""
+    cancelled: set[int] = set()
+    for event in it.rows["events"]:
+        if event["kind"] == "job.cancelled":
+            cancelled.add(event["job_id"])
+        elif event["data"].get("move") == "f":
+            cancelled.discard(event["job_id"])
+        elif event["kind"] == "stage.starting" and event["job_id"] in cancelled:
+            yield Violation(f"event {event['id']} opens an attempt of a cancelled job", event["job_id"])
+
+
 def acknowledged_pools_are_set(it: Evidence) -> Iterator[Violation]:
     """Every change of a pool that was answered is in the queue, in the order in which it was answered."""
     changes = [e for e in it.rows["events"] if e["kind"] == "pool.changed"]
