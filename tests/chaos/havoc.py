@@ -20,8 +20,9 @@ PAUSES_S = (0.0, 0.1, 0.3, 0.6)
 ARMED_S = 12.0  # that a point may wait for somebody
 COLD = 0.1  # of the starts
 ARMED = 6  # points at a time
-WEIGHTS = {"kill": 8, "point": 14, "term": 1, "step": 2, "fill": 1, "busy": 1, "reboot": 0.5}
+WEIGHTS = {"kill": 8, "point": 14, "term": 1, "step": 2, "fill": 1, "busy": 1, "late": 1, "reboot": 0.5}
 STORM_S = 20.0
+LATE_S = 2.0
 ATTEMPT = re.compile(r"\d+/[a-z]+\.\d+")
 HOLD = """
 import sqlite3, sys, time
@@ -71,6 +72,7 @@ class Havoc:
             "fill": self.fill,
             "busy": self.busy,
             "reboot": self.reboot,
+            "late": self.late,
         }
         while not stop.is_set():
             [what] = self.random.choices(list(self.weights), list(self.weights.values()))
@@ -145,6 +147,16 @@ class Havoc:
         assert self.place.process is not None
         daemon = self.place.process.pid
         return self.random.choice(("kill 0", "kill 0", "kill 0", f"kill 0 {daemon}", f"kill {daemon}"))
+
+    def late(self) -> None:
+        """A shim comes late to its lock, and nobody knows of it any more: another one has taken its place."""
+        self.place.arm("shim.forked", f"sleep {self.random.uniform(0.3, 1.5):.2f}")
+        hits = self.place.folder / "faults" / "hit"
+        end = time.monotonic() + LATE_S
+        while not list(hits.glob("shim.forked.*")) and time.monotonic() < end and not self.place.dead:
+            time.sleep(PAUSE_S)
+        self.place.disarm("shim.forked")
+        self.kill_all("parent")
 
     def kill_all(self, kind: str) -> None:
         with Processes(self.place) as processes:

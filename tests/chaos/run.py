@@ -59,7 +59,7 @@ def tell(seed: int, seconds: float, keep: bool = False, points: bool = False) ->
     place = Place(folder, disk_mib=int(32 + seconds / 3))
     havoc = Havoc(place, Random(f"{seed} havoc"))
     if points:
-        havoc.weights = {"kill": 1, "point": 20, "step": 1, "fill": 0.5, "reboot": 0.3}
+        havoc.weights = {"kill": 1, "point": 20, "step": 1, "fill": 0.5, "late": 0.5, "reboot": 0.3}
     people = [Person(f"p{n}", place, Random(f"{seed} person {n}"), admin=n == 0) for n in range(PEOPLE)]
     story = Story(seed, seconds, folder, havoc, people, Watcher(place))
     try:
