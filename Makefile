@@ -14,7 +14,7 @@ SERVER := build/server
 VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' labsched/__init__.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install uninstall user-service deb test-deb demo test lint format clean bench-pools
+.PHONY: help venv install uninstall user-service deb test-deb demo test chaos lint format clean bench-pools
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ demo: venv ## de-noise and sort a synthetic block with a daemon of its own, and 
 
 test: venv $(TOOLS) ## all tests, those with the real klusta and the real daemon included
 	$(VENV)/bin/python -m pytest $(ARGS)
+
+chaos: venv $(TOOLS) ## kill everything for SECONDS=60, SEED=1, and prove that nothing was lost
+	$(VENV)/bin/python -m tests.chaos --seed $(or $(SEED),1) --seconds $(or $(SECONDS),60) $(ARGS)
 
 lint: $(TOOLS) ## ruff, mypy (strict on core, wire and store) and the import directions
 	$(VENV)/bin/ruff check .

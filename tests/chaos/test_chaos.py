@@ -7,6 +7,7 @@ from pathlib import Path
 from labsched.faults import POINTS
 from tests.chaos.report import report
 from tests.chaos.run import tell
+from tests.docs.pages import table
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,3 +26,9 @@ def test_every_point_of_the_code_is_in_the_list_and_the_other_way_round() -> Non
 
 def _names(call: str) -> list[str]:
     return re.findall(r'"([a-z]+\.[a-z]+)"', call)
+
+
+def test_the_page_lists_every_point() -> None:
+    rows = table(ROOT / "docs/chaos.md", "## Points")
+    said = {name.strip("`"): f"{who}: {done} | {todo}" for name, who, done, todo in rows}
+    assert said == POINTS
