@@ -9,7 +9,7 @@ import asyncio
 import logging
 from pathlib import Path
 
-from labsched.core.model import Fact
+from labsched.core.model import Ended, Fact
 from labsched.daemon.bus import Bus
 from labsched.daemon.clock import Clock
 from labsched.engines.base import Engine, Order
@@ -17,9 +17,11 @@ from labsched.errors import TryLater
 from labsched.faults import point
 from labsched.store import attempts
 from labsched.store.engine import Store
+from labsched.store.lines import HEADS
 
 log = logging.getLogger(__name__)
 LONGEST_SLEEP_S = 60.0  # until somebody looks whether wall time was stepped past the time that a stage waits for
+BEGAN_S = 0.02  # after which it is written down at the latest that a command runs
 AGAIN_S = 1.0  # until the next try when the database cannot be written
 
 
@@ -35,13 +37,17 @@ class Loop:
         self.engine: Engine | None = None  # it needs our `tell`, and we need it
         self.trouble: str | None = None  # why nothing starts, where that is our own fault
         self._heard: list[Fact] = []
+        self._began: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._awake = asyncio.Event()
 
     def tell(self, fact: Fact) -> None:
         """Hear of something that happened to an attempt."""
         self._heard.append(fact)
-        self.wake()
+        if isinstance(fact, Ended):
+            self.wake()
+        elif self._began is None:  # nothing starts for it: a short command's end is written down along with it
+            self._began = asyncio.get_running_loop().call_later(BEGAN_S, self.wake)
 
     def wake(self) -> None:
         """Have a turn soon."""
@@ -70,6 +76,9 @@ class Loop:
         facts, self._heard = self._heard, []
         if facts:
             point("fact.heard", facts)
+        if self._began is not None:
+            self._began.cancel()
+            self._began = None
         try:
             turn = await self.store.write(
                 attempts.step, facts, self.clock.now(), self.clock.boot_id(), drain=self.draining
@@ -87,8 +96,8 @@ class Loop:
         for attempt in turn.opened:
             point("attempt.opened", attempt.folder)
             self.engine.launch(self._order(attempt))
-        if turn.opened:
-            self.wake()  # a line may have had more than one snapshot shows
+        if len(turn.opened) >= HEADS:
+            self.wake()  # a line of stages that need nothing may have more than one snapshot shows
         if turn.opened or facts:
             self.bus.changed()
         self._set_alarm(turn.next_at)

@@ -51,7 +51,7 @@ def write(folder: str, name: str, value: object) -> None:
     path = os.path.join(folder, name)
     temporary = f"{path}.{os.getpid()}"
     with open(temporary, "w", opener=_private) as file:
-        json.dump(value, file)
+        file.write(json.dumps(value))  # at once, not dump: that writes it in a hundred pieces
     point("file.unnamed", path)
     os.replace(temporary, path)
 
