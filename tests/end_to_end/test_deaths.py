@@ -4,10 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from labsched.core.model import Retry
+from labsched.engines import rundir
 from labsched.engines.processes import descendants
 from tests.worlds import QUICK, alive, chain, command, eventually, world
 
@@ -162,3 +165,19 @@ def test_what_cannot_be_started_says_so(argv: list[str], cwd: str, words: str) -
         [job] = it.wait(*it.submit(command(*argv, cwd=cwd)))
         assert job.outcome == "failed"
         assert words in (job.stages[0].reason or "")
+
+
+@pytest.mark.parametrize(("retry", "outcomes"), [(None, ["lost"]), (Retry(1, 0.05), ["lost", "succeeded"])])
+def test_the_policy_decides_what_follows_a_killed_shim(retry: Retry | None, outcomes: list[str]) -> None:
+    with world() as it:
+        script = f'echo $$ >> {it.folder}/j; [ "$LABSCHED_ATTEMPT" = 2 ] || {{ setsid sh -c "sleep 60" & sleep 60; }}'
+        spec = command("sh", "-c", script)
+        [number] = it.submit(replace(spec, stages=(replace(spec.stages[0], retry=retry),)))
+        eventually(lambda: len(lines(it.folder / "j")) == 1)
+        family = descendants(shim := rundir.holder(f"{it.folder}/state/attempts/{number}/run.1"))
+        os.kill(shim, signal.SIGKILL)
+        [job] = it.wait(number)
+        assert [attempt.outcome for attempt in job.stages[0].attempts] == outcomes
+        assert job.outcome == outcomes[-1]
+        assert not any(map(alive, family))
+        assert len(lines(it.folder / "j")) == len(outcomes)
