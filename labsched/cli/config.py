@@ -6,7 +6,7 @@ import click
 
 from labsched import config as configuration
 from labsched.cli import table
-from labsched.cli.context import json_option, print_json, socket_option
+from labsched.cli.context import client, json_option, print_json, socket_option
 from labsched.cli.verbs import Group
 from labsched.errors import BadRequest
 from labsched.paths import config_file
@@ -81,6 +81,33 @@ def show(origin: bool, file: str | None, as_json: bool) -> int:
     width = min(max(map(len, shown)), 60)
     table.write(f"{text:<{width}}  # {one.origin}" if origin else text for text, one in zip(shown, found, strict=True))
     return 0
+
+
+@config.command()
+@json_option
+@socket_option
+def reload(as_json: bool) -> None:
+    """Have the daemon read its configuration again, and say what has changed. It answers when that is so.
+
+    What runs goes on as it was started. Where something is wrong in the file, nothing of it is taken. Keys that only a
+    restart of the daemon changes are named. For admins; kill -HUP does the same, and tells the daemon's log.
+
+    \b
+    Example:
+      labsched config check && labsched config reload
+    """
+    from labsched.wire.messages import Reloaded
+    from labsched.wire.requests import Reload
+
+    answer = client().post("config/reload", Reload(), Reloaded)
+    if as_json:
+        print_json(answer)
+        return
+    lines = [f"{answer.file or 'there is no configuration, so the defaults hold'}: read again"]
+    lines += [f"  {table.clean(said)}" for said in answer.changed] or ["  nothing has changed"]
+    if answer.restart:
+        lines.append(f"only a restart of the daemon changes {', '.join(answer.restart)}; stages go on meanwhile")
+    table.write(lines)
 
 
 @config.command()

@@ -94,6 +94,9 @@ def header(answer: Status, cells: int, colour: bool) -> list[str]:
     lines = [table.spread(left, right, cells).replace(parts[0], table.paint(parts[0], "bold", colour), 1)]
     if answer.version != __version__:
         lines.append(f"the daemon is labsched {answer.version}, this command {__version__}: restart the daemon")
+    for trouble in answer.troubles:
+        said = f"{table.cut(table.clean(trouble), max(cells - 18, 20))} (labsched doctor)"
+        lines.append(table.paint(said, "red", colour))
     return lines
 
 

@@ -79,9 +79,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[int, msgspec.Meta(ge=4096)] | None,
         key(
             "bytes of an attempt's log: of a longer one the beginning and the end are kept, with a note between them. "
-            "It goes for attempts that start after a restart of the daemon; without it, logs are not cut",
+            "It goes for attempts that start from then on; without it, logs are not cut",
             example=1_000_000_000,
-            fixed=True,
         ),
     ] = None
 

@@ -11,6 +11,7 @@ from labsched.daemon.backups import Backups
 from labsched.daemon.changes import Changes
 from labsched.daemon.desk import PERSON, Desk, reply
 from labsched.daemon.questions import Questions
+from labsched.daemon.reload import Reload
 from labsched.daemon.streams import Streams
 from labsched.errors import LabschedError
 from labsched.wire import messages as wire
@@ -20,15 +21,16 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Api:
-    """The handlers by what they answer to. `questions`, `streams` and `changes` have them."""
+    """The handlers by what they answer to. `questions`, `streams`, `changes` and `reload` have them."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, reload: Reload) -> None:
         self.desk = desk
         self.size = desk.config.limits.request_size
         self.questions = Questions(desk)
         self.streams = Streams(desk)
         self.changes = Changes(desk)
         self.backups = Backups(desk, self.streams)
+        self.reload = reload
 
     def application(self) -> web.Application:
         """The routes, all under /v1."""
@@ -49,6 +51,7 @@ class Api:
             "jobs": self.changes.submit,
             "jobs/{verb}": self.changes.verb,
             "pools/{name}": self.changes.set_pool,
+            "config/reload": self.reload.post,
         }
         logging.getLogger("aiohttp.server").addFilter(_in_brief)
         app.add_routes([web.get(f"{wire.API}/{what}", handler, allow_head=False) for what, handler in get.items()])

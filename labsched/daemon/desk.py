@@ -39,6 +39,7 @@ class Desk:
         self.store = loop.store
         self.config = config
         self.config_file = config_file
+        self.config_trouble: str | None = None  # why the file could not take the place of what was read before
         self.state = state
         self.peers = peers
         self.since = time.monotonic()
@@ -90,6 +91,15 @@ class Desk:
 
     def pools(self, connection: sa.Connection) -> wire.Pools:
         return wire.Pools(views.pools(connection, lines.snapshot(connection)))
+
+    def troubles(self) -> tuple[str, ...]:
+        """What is wrong with the daemon itself, a sentence each."""
+        assert self.loop.engine is not None
+        stuck = self.loop.trouble or self.loop.engine.trouble
+        said = [f"nothing starts: {stuck}"] if stuck else []
+        if self.config_trouble:
+            said.append(f"the configuration was not taken: {self.config_trouble}")
+        return tuple(said)
 
     def look(self, folder: str) -> Look:
         assert self.loop.engine is not None

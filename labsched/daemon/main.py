@@ -22,12 +22,14 @@ from labsched.daemon.bus import Bus
 from labsched.daemon.clock import Clock
 from labsched.daemon.desk import Desk
 from labsched.daemon.gate import Gate
+from labsched.daemon.hangups import Hangups
 from labsched.daemon.listening import BACKLOG, listening, passed
 from labsched.daemon.loop import Loop
 from labsched.daemon.notify import Notify
 from labsched.daemon.opening import open_queue
 from labsched.daemon.peers import Peers
 from labsched.daemon.privileges import Mode
+from labsched.daemon.reload import Reload
 from labsched.engines import gpu
 from labsched.engines.local import Local
 from labsched.errors import Refused, TryLater
@@ -43,6 +45,7 @@ SWITCH_S = 0.0005
 
 def run(state: Path, socket_path: Path, config_file: Path | None) -> int:
     """Serve until TERM or INT; stages go on without us. Returns the exit code, raises LabschedError at the start."""
+    hangups = Hangups()
     config = load(config_file)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
@@ -58,12 +61,18 @@ def run(state: Path, socket_path: Path, config_file: Path | None) -> int:
         os.umask(0o077)  # whatever is made from now on holds what is somebody's
         notify.status("bringing the queue up to date")
         open_queue(state)
-        asyncio.run(_serve(state, listener, config, config_file, notify, mode))
+        asyncio.run(_serve(state, listener, config, config_file, notify, mode, hangups))
     return 0
 
 
 async def _serve(
-    state: Path, listener: socket.socket, config: Config, config_file: Path | None, notify: Notify, mode: Mode
+    state: Path,
+    listener: socket.socket,
+    config: Config,
+    config_file: Path | None,
+    notify: Notify,
+    mode: Mode,
+    hangups: Hangups,
 ) -> None:
     # The store's threads compute, too: a slot that has become free should not wait 5 ms for each turn of theirs.
     sys.setswitchinterval(SWITCH_S)
@@ -84,13 +93,16 @@ async def _serve(
     )
     loop.engine = engine
     desk = Desk(loop, config, config_file, state, Peers(mode, config.daemon.admin_group))
-    runner = web.AppRunner(Api(desk).application(), access_log=None, handle_signals=False, shutdown_timeout=GOODBYE_S)
+    reload = Reload(desk, notify)
+    api = Api(desk, reload)
+    runner = web.AppRunner(api.application(), access_log=None, handle_signals=False, shutdown_timeout=GOODBYE_S)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     told: list[asyncio.Task[None]] = []
     try:
         await store.write(verbs.declare_pools, default_pools() | config.pools, clock.now())
+        await store.write(verbs.configure_pools, config.pools, clock.now(), None)
         await store.write(record, "daemon.started", clock.now(), data={"version": __version__, "pid": os.getpid()})
         await engine.open()
         await loop.adopt()
@@ -101,6 +113,7 @@ async def _serve(
         server = await asyncio.get_running_loop().create_server(gate, sock=listener, backlog=BACKLOG)
         log.info("labsched %s, process %s: state in %s, on %s", __version__, os.getpid(), state, listener.getsockname())
         notify.ready(f"labsched {__version__}")
+        hangups.serve(lambda: asyncio.ensure_future(reload.hangup()), stop.set)
         told = [asyncio.create_task(notify.keep_alive(store)), asyncio.create_task(notify.follow(loop))]
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({turns, stopped}, return_when=asyncio.FIRST_COMPLETED)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import Iterator
 from datetime import datetime
 
 import msgspec
@@ -12,7 +13,7 @@ from aiohttp import web
 
 from labsched import __version__
 from labsched.core.states import State
-from labsched.daemon import views
+from labsched.daemon import reload, views
 from labsched.daemon.desk import MAX_DIGITS, MAX_ROWS, PERSON, Desk, flag, number, ref, reply, within
 from labsched.daemon.findings import findings
 from labsched.daemon.peers import may_touch, user_name
@@ -72,6 +73,7 @@ class Questions:
                 pools=views.pools(connection, scene.snapshot),
                 jobs=tuple(views.job_row(scene, row, see) for row in scene.records.jobs),
                 more=more,
+                troubles=self.desk.troubles(),
             )
 
         return reply(await self.desk.store.read(look))
@@ -145,5 +147,11 @@ class Questions:
         assert self.desk.loop.engine is not None
         trouble = self.desk.loop.trouble or self.desk.loop.engine.trouble
         sort, mode = msgspec.structs.asdict(self.desk.config.sort), self.desk.peers.mode
-        found = await asyncio.to_thread(lambda: tuple(findings(self.desk.state, known, sort, mode, trouble)))
+        config, file, wrong = self.desk.config, self.desk.config_file, self.desk.config_trouble
+
+        def examine() -> Iterator[wire.Finding]:
+            yield from reload.findings(config, file, wrong)
+            yield from findings(self.desk.state, known, sort, mode, trouble)
+
+        found = await asyncio.to_thread(lambda: tuple(examine()))
         return reply(wire.Doctor(found))

@@ -57,6 +57,9 @@ class Engine(Protocol):
     def stop(self, attempt: int) -> None:
         """End all processes of an attempt, politely at first."""
 
+    def configure(self, grace: float, nice: int, log_size: int | None) -> None:
+        """Take other settings for the attempts that start from now on; see `local.Local`."""
+
     def look(self, folder: str, *, memory: bool = True) -> Look:
         """How a running attempt is doing."""
 

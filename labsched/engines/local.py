@@ -59,7 +59,7 @@ class Local:
         self._as_submitter = as_submitter
         self._umask = umask
         self._limits = [[number, list(pair)] for number, pair in (limits or {}).items()]
-        self.log_size = log_size  # of the attempts that start from now on
+        self._log_size = log_size
         self._memory = processes.Memory()
         self._orders: dict[int, Order] = {}  # attempts that have not ended, as far as we know
         self._shims: dict[int, int] = {}  # their shims' pidfds
@@ -130,6 +130,10 @@ class Local:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(shim, signal.SIGTERM)
         return None
+
+    def configure(self, grace: float, nice: int, log_size: int | None) -> None:
+        """See `base.Engine`."""
+        self._grace, self._nice, self._log_size = grace, nice, log_size
 
     def look(self, folder: str, *, memory: bool = True) -> Look:
         """See `base.Engine`."""
@@ -317,7 +321,7 @@ class Local:
             "uid": order.uid if self._as_submitter else None,
             "user": order.user,
             "limits": self._limits,
-            "log_size": self.log_size,
+            "log_size": self._log_size,
         }
 
 

@@ -108,6 +108,7 @@ pools = Table(
     Column("position", Integer, nullable=False),
     Column("paused_by", String),
     Column("paused_at", Float),
+    Column("configured", Integer),  # the slots that the configuration gave it last
 )
 
 events = Table(

@@ -1,5 +1,7 @@
 """What people do to jobs and pools that are there."""
 
+from collections.abc import Mapping
+
 import sqlalchemy as sa
 
 from labsched.core.states import OPEN, Outcome, State
@@ -8,6 +10,8 @@ from labsched.store.find import live_job, stages_of
 from labsched.store.lines import refresh
 from labsched.store.moves import Step, move, record, unsuccessful_before
 from labsched.store.tables import jobs, pools, stages
+
+UNKNOWN = -1  # what the configuration said of a pool before that was written down
 
 
 def has_ended(connection: sa.Connection, job_id: int) -> bool:
@@ -97,7 +101,7 @@ def release(connection: sa.Connection, job_id: int, at: float, user: str) -> Non
 
 
 def declare_pools(connection: sa.Connection, wanted: dict[str, int], at: float) -> None:
-    """Add the pools of the configuration that are not there yet; those that are keep the slots people gave them."""
+    """Add those of these pools that are not there yet."""
     known = {name for (name,) in connection.execute(sa.select(pools.c.name))}
     for position, (name, slots) in enumerate(wanted.items()):
         if name not in known:
@@ -105,8 +109,36 @@ def declare_pools(connection: sa.Connection, wanted: dict[str, int], at: float) 
             record(connection, "pool.added", at, data={"pool": name, "slots": slots})
 
 
+def configure_pools(
+    connection: sa.Connection, numbers: Mapping[str, int], at: float, user: str | None
+) -> list[tuple[str, int | None, int]]:
+    """Give pools the slots of the configuration, where it has another number for them than the last time.
+
+    What people set since then stays as long as the configuration says the same. Returns name, slots before (None: the
+    pool is new) and slots now, of each that has changed.
+    """
+    rows = {row.name: row for row in connection.execute(sa.select(pools))}
+    changed: list[tuple[str, int | None, int]] = []
+    for name, slots in numbers.items():
+        row = rows.get(name)
+        if row is None:
+            position = max((other.position for other in rows.values()), default=-1) + 1 + len(changed)
+            values = {"name": name, "slots": slots, "position": position, "configured": slots}
+            connection.execute(pools.insert(), values)
+            record(connection, "pool.added", at, user=user, data={"pool": name, "slots": slots})
+            changed.append((name, None, slots))
+            continue
+        connection.execute(pools.update().where(pools.c.name == name).values(configured=slots))
+        if row.configured not in (slots, UNKNOWN) and row.slots != slots:
+            set_pool(connection, name, at, user, slots, None)
+            changed.append((name, row.slots, slots))
+    # Should it say a number again, that is a new one.
+    connection.execute(pools.update().where(pools.c.name.not_in(list(numbers))).values(configured=None))
+    return changed
+
+
 def set_pool(
-    connection: sa.Connection, name: str, at: float, user: str, slots: int | None, paused: bool | None
+    connection: sa.Connection, name: str, at: float, user: str | None, slots: int | None, paused: bool | None
 ) -> None:
     """Change a pool's slots, or pause or resume it. Raises NotFound where there is no such pool."""
     row = connection.execute(sa.select(pools).where(pools.c.name == name)).one_or_none()
@@ -114,7 +146,7 @@ def set_pool(
         known = ", ".join(connection.execute(sa.select(pools.c.name).order_by(pools.c.position)).scalars())
         raise NotFound(
             f"there is no pool {name}; the pools are {known} (a new one: add it to [pools] of the configuration, "
-            "and restart the daemon)"
+            "then labsched config reload)"
         )
     values: dict[str, object] = {} if slots is None else {"slots": slots}
     if paused is not None:

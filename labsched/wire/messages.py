@@ -182,6 +182,7 @@ class Status(Struct, frozen=True, kw_only=True):
     pools: tuple[Pool, ...]
     jobs: tuple[JobRow, ...]
     more: int = 0  # rows that the limit left out
+    troubles: tuple[str, ...] = ()  # what is wrong with the daemon itself
 
 
 class History(Struct, frozen=True):
@@ -267,6 +268,14 @@ class Daemon(Struct, frozen=True, kw_only=True):
     state: str
     config: str | None = None  # the configuration file
     settings: dict[str, object] = field(default_factory=dict)
+
+
+class Reloaded(Struct, frozen=True):
+    """POST /v1/config/reload: the file that was read again, what has changed, and which keys wait for a restart."""
+
+    file: str | None
+    changed: tuple[str, ...] = ()
+    restart: tuple[str, ...] = ()
 
 
 class Setting(Struct, frozen=True):

@@ -31,3 +31,7 @@ class PoolSet(Struct, frozen=True, kw_only=True):
 
     slots: int | None = None
     paused: bool | None = None
+
+
+class Reload(Struct, frozen=True):
+    """POST /v1/config/reload: read the configuration again. Answered by `Reloaded` once it holds."""

@@ -1,0 +1,170 @@
+"""The life of a package, on a machine that has nothing. `make test-deb` builds it first."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.install import machine
+from tests.install.machine import Machine
+from tests.worlds import eventually
+
+PACKAGES = sorted((machine.BUILD.parent / "dist").glob("labsched_*.deb"), key=lambda path: path.stat().st_mtime)
+pytestmark = [
+    pytest.mark.skipif(machine.why_not() is not None, reason=str(machine.why_not())),
+    pytest.mark.skipif(not PACKAGES, reason="there is no package in dist: make deb"),
+    pytest.mark.timeout(1200),
+]
+OLD = "0.0.1"
+
+
+def field(name: str, package: Path) -> str:
+    return subprocess.run(["dpkg-deb", "-f", package, name], capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def package() -> Path:
+    return PACKAGES[-1]
+
+
+@pytest.fixture(scope="module")
+def older(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same package as an older version, which had a file that the newer has not."""
+    folder = tmp_path_factory.mktemp("older")
+    subprocess.run(["dpkg-deb", "-R", package, folder / "p"], check=True)
+    control = folder / "p/DEBIAN/control"
+    control.write_text(re.sub(r"(?m)^Version: .*$", f"Version: {OLD}", control.read_text()))
+    (folder / "p/opt/labsched/venv/of-an-older-version").touch()
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-Znone", "-b", folder / "p", folder / "older.deb"], check=True)
+    shutil.rmtree(folder / "p")
+    return folder / "older.deb"
+
+
+@pytest.fixture(scope="module")
+def clean(package: Path, older: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A machine with what the package depends on, and nothing else."""
+    needed = re.findall(r"(?:^|, )([a-z][\w.+-]+)", field("Depends", package))
+    folder = tmp_path_factory.mktemp("machine")
+    it = machine.new(folder, sorted(set(needed)))
+    shutil.copy(package, it.root / "new.deb")
+    shutil.copy(older, it.root / "old.deb")
+    yield it
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def installed(clean: Machine) -> Machine:
+    """The older version was there, was set up, and was upgraded to the newer."""
+    clean.run("dpkg -i /old.deb")
+    assert clean.run("dpkg-query -W -f '${Version}' labsched") == OLD
+    assert (clean.root / "opt/labsched/venv/of-an-older-version").exists()
+    config = clean.root / "etc/labsched/config.toml"
+    text = config.read_text().replace("[pools]\n", "[pools]\nRAM = 3\n")
+    text = text.replace("[sort]\n", '[sort]\nsource = "/data/mat/{block}"\ntarget = "/data/phy/{block}"\n')
+    config.write_text(text)
+    (clean.root / "var/lib/labsched/kept").touch()
+    clean.run("dpkg --force-confold -i /new.deb")
+    return clean
+
+
+@pytest.fixture(scope="module")
+def daemon(installed: Machine) -> Iterator["subprocess.Popen[bytes]"]:
+    """The daemon, root's, as its unit starts it; and three users, two of them of the lab."""
+    for user, group in (("anna", "labsched"), ("bela", "labsched"), ("eve", "users")):
+        installed.run(f"useradd --create-home --groups {group} {user}")
+    log = installed.root / "var/log/labsched.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            installed.words("exec /opt/labsched/venv/bin/labsched daemon"), stdout=out, stderr=out, env={}
+        )
+    try:
+        eventually(lambda: process.poll() is not None or b"state in" in log.read_bytes(), 60)
+        assert process.poll() is None, log.read_text()
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def test_the_environment_has_all_that_it_needs(clean: Machine, package: Path) -> None:
+    clean.run("dpkg -i /new.deb")
+    assert clean.run("labsched --version") == f"labsched {field('Version', package)}\n"
+    clean.run("dpkg --verify labsched")
+    assert clean.run("/opt/labsched/venv/bin/python -m pip --version", code=1)  # nothing is installed into it later
+    clean.run("/opt/labsched/venv/bin/python -W ignore -c 'import klusta, klustakwik2, scipy.signal, h5py, alembic'")
+    assert clean.run("labsched doctor", code=None).count("klusta 3.0.16 works") == 1
+    # Nothing was written beside what the package brought.
+    found = clean.run("find /opt/labsched -not -type d").splitlines()
+    assert set(found) - set(clean.run("dpkg -L labsched").splitlines()) == set()
+
+
+def test_no_file_names_the_folder_where_it_was_built(clean: Machine) -> None:
+    built = os.fsencode(machine.BUILD.parent)
+    for path in (clean.root / "opt/labsched").rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            assert built not in path.read_bytes(), path
+
+
+def test_installing_makes_groups_and_folders_and_starts_nothing(clean: Machine) -> None:
+    groups = {line.split(":")[0] for line in (clean.root / "etc/group").read_text().splitlines()}
+    assert groups >= {"labsched", "labsched-admin"}
+    assert (clean.root / "var/lib/labsched").stat().st_mode & 0o777 == 0o711
+    assert not list((clean.root / "etc/systemd").rglob("*.wants/labsched*"))
+    clean.run("dpkg --purge labsched")
+    assert not (clean.root / "etc/labsched").exists()
+
+
+def test_an_upgrade_keeps_configuration_and_state_and_leaves_nothing_of_the_old(installed: Machine) -> None:
+    assert installed.run("dpkg-query -W -f '${Version}' labsched") != OLD
+    assert not (installed.root / "opt/labsched/venv/of-an-older-version").exists()
+    assert "RAM = 3" in (installed.root / "etc/labsched/config.toml").read_text()
+    assert (installed.root / "var/lib/labsched/kept").exists()
+
+
+def test_an_ordinary_user_of_the_group_has_a_block_sorted(
+    installed: Machine, daemon: "subprocess.Popen[bytes]"
+) -> None:
+    installed.run("install -d -o anna -g labsched -m 2775 /data/mat /data/phy")
+    installed.run(
+        "/opt/labsched/venv/bin/python -W ignore -m labsched.ephys synth /data/mat --name site01 --seconds 20",
+        user="anna",
+    )
+    number = installed.run("labsched submit site01 --probe /data/mat/site01.rig.toml -q", user="anna").strip()
+    said = installed.run(f"labsched wait {number} || labsched logs {number}", user="anna", code=None, seconds=900)
+    shown = installed.run(f"labsched show {number} --json", user="bela")
+    assert '"outcome":"succeeded"' in shown.replace(" ", ""), said
+    for name in ("site01.kwik", "site01.sorting.json"):
+        assert (installed.root / "data/phy/site01" / name).owner() is not None
+    assert installed.run("stat -c %U /data/phy/site01/site01.kwik") == "anna\n"
+
+
+def test_stages_are_their_submitters_and_who_is_not_in_the_group_is_sent_away(
+    installed: Machine, daemon: "subprocess.Popen[bytes]"
+) -> None:
+    for user in ("anna", "bela"):
+        number = installed.run("labsched add -q -- id -un", user=user).strip()
+        installed.run(f"labsched wait {number}", user=user)
+        assert installed.run(f"labsched logs {number}", user=user).strip().endswith(user)
+    assert "error: you may not use the socket" in installed.run("labsched status", user="eve", code=5)
+
+
+def test_removing_keeps_configuration_and_state_and_purging_does_not(
+    installed: Machine, daemon: "subprocess.Popen[bytes]"
+) -> None:
+    daemon.send_signal(signal.SIGTERM)
+    assert daemon.wait(30) == 0
+    installed.run("dpkg --remove labsched")
+    assert not (installed.root / "opt/labsched").exists()
+    assert not (installed.root / "usr/bin/labsched").exists()
+    assert (installed.root / "etc/labsched/config.toml").exists()
+    assert (installed.root / "var/lib/labsched/queue.db").exists()
+    installed.run("dpkg --purge labsched")
+    assert not (installed.root / "etc/labsched").exists()
+    assert not (installed.root / "var/lib/labsched").exists()
+    assert (installed.root / "data/phy/site01/site01.kwik").exists()  # people's results are no part of it
