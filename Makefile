@@ -56,8 +56,9 @@ deb: OPT := /opt/labsched
 deb: server ## a Debian package for this distribution, in dist
 	sh packaging/deb.sh $(SERVER)/root build/deb dist $(VERSION)
 
-test-deb: deb $(TOOLS) ## install, upgrade, use, remove and purge the package in a chroot, as root
-	$(VENV)/bin/python -m pytest tests/install/test_deb.py $(ARGS)
+test-deb: deb $(TOOLS) ## install, upgrade, use, remove and purge the package on clean machines, one of them booted, as root
+	LABSCHED_PACKAGE=$(CURDIR)/$$(ls -t dist/labsched_*.deb | head -n 1) \
+		$(VENV)/bin/python -m pytest tests/install/test_deb.py tests/install/test_systemd.py $(ARGS)
 
 .PHONY: server
 server:

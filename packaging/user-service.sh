@@ -6,7 +6,7 @@ folder=${XDG_CONFIG_HOME:-$HOME/.config}/systemd/user
 mkdir -p "$folder"
 # In a unit, % begins a specifier, and a blank ends a word.
 program=$(printf %s "$1" | sed 's/%/%%/g; s/[&|\\]/\\&/g')
-sed "s|^ExecStart=%h/.local/bin/labsched|ExecStart=\"$program\"|" "$here/../systemd/labsched-user.service" \
+sed "s|^\(Exec[A-Z][a-z]*\)=%h/.local/bin/labsched|\1=\"$program\"|" "$here/../systemd/labsched-user.service" \
     >"$folder/labsched.service.new"
 mv "$folder/labsched.service.new" "$folder/labsched.service"
 if command -v systemctl >/dev/null; then systemctl --user daemon-reload 2>/dev/null || true; fi

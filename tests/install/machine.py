@@ -1,5 +1,6 @@
 """A machine of its own to install things on: a chroot made by debootstrap, kept in build/ between runs."""
 
+import hashlib
 import os
 import shlex
 import shutil
@@ -10,6 +11,13 @@ from pathlib import Path
 BUILD = Path(__file__).parents[2] / "build"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MIRROR = "http://deb.debian.org/debian"
+
+
+def as_user(command: str, user: str) -> list[str]:
+    """The command line that runs a shell's command as a user, with no more in the environment than a login has."""
+    home = "/root" if user == "root" else f"/home/{user}"
+    env = ["/usr/bin/env", "-i", f"HOME={home}", f"USER={user}", f"PATH={PATH}", "LC_ALL=C.UTF-8"]
+    return [*([] if user == "root" else ["/usr/sbin/runuser", "-u", user, "--"]), *env, "/bin/sh", "-c", command]
 
 
 @dataclass(frozen=True)
@@ -26,10 +34,7 @@ class Machine:
 
     def words(self, command: str, user: str = "root") -> list[str]:
         """The command line that runs a shell's command in there. What it mounts is gone with it."""
-        home = "/root" if user == "root" else f"/home/{user}"
-        inner = ["env", "-i", f"HOME={home}", f"USER={user}", f"PATH={PATH}", "LC_ALL=C.UTF-8", "sh", "-c", command]
-        if user != "root":
-            inner = ["runuser", "-u", user, "--", *inner]
+        inner = as_user(command, user)
         root = shlex.quote(str(self.root))
         mounts = f"mount --bind /proc {root}/proc && mount --rbind /dev {root}/dev"
         script = f'{mounts} && exec chroot {root} "$@"'
@@ -50,9 +55,10 @@ def why_not() -> str | None:
     return f"{missing[0]} is not installed" if missing else None
 
 
-def new(folder: Path, packages: list[str]) -> Machine:
-    """A machine with no more than these packages; the first of its kind takes a minute and the network."""
-    base = BUILD / f"machine-{suite()}"
+def new(folder: Path, name: str, packages: list[str]) -> Machine:
+    """A machine with no more than these packages; the first of its name takes two minutes and the network."""
+    mark = hashlib.sha256(" ".join(sorted(packages)).encode()).hexdigest()[:8]
+    base = BUILD / f"{name}-{suite()}-{mark}"
     if not (base / ".complete").exists():
         shutil.rmtree(base, ignore_errors=True)
         base.parent.mkdir(exist_ok=True)

@@ -1,7 +1,6 @@
 """The life of a package, on a machine that has nothing. `make test-deb` builds it first."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -12,47 +11,28 @@ import pytest
 
 from tests.install import machine
 from tests.install.machine import Machine
+from tests.install.package import LEFTOVER, NOT_NAMED, OLD, PACKAGE, field, needed, older
 from tests.worlds import eventually
 
-PACKAGES = sorted((machine.BUILD.parent / "dist").glob("labsched_*.deb"), key=lambda path: path.stat().st_mtime)
 pytestmark = [
     pytest.mark.skipif(machine.why_not() is not None, reason=str(machine.why_not())),
-    pytest.mark.skipif(not PACKAGES, reason="there is no package in dist: make deb"),
+    pytest.mark.skipif(not PACKAGE.is_file(), reason=NOT_NAMED),
     pytest.mark.timeout(1200),
 ]
-OLD = "0.0.1"
-
-
-def field(name: str, package: Path) -> str:
-    return subprocess.run(["dpkg-deb", "-f", package, name], capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.fixture(scope="module")
 def package() -> Path:
-    return PACKAGES[-1]
+    return PACKAGE
 
 
 @pytest.fixture(scope="module")
-def older(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same package as an older version, which had a file that the newer has not."""
-    folder = tmp_path_factory.mktemp("older")
-    subprocess.run(["dpkg-deb", "-R", package, folder / "p"], check=True)
-    control = folder / "p/DEBIAN/control"
-    control.write_text(re.sub(r"(?m)^Version: .*$", f"Version: {OLD}", control.read_text()))
-    (folder / "p/opt/labsched/venv/of-an-older-version").touch()
-    subprocess.run(["dpkg-deb", "--root-owner-group", "-Znone", "-b", folder / "p", folder / "older.deb"], check=True)
-    shutil.rmtree(folder / "p")
-    return folder / "older.deb"
-
-
-@pytest.fixture(scope="module")
-def clean(package: Path, older: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def clean(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """A machine with what the package depends on, and nothing else."""
-    needed = re.findall(r"(?:^|, )([a-z][\w.+-]+)", field("Depends", package))
     folder = tmp_path_factory.mktemp("machine")
-    it = machine.new(folder, sorted(set(needed)))
+    it = machine.new(folder, "bare", needed(package))
     shutil.copy(package, it.root / "new.deb")
-    shutil.copy(older, it.root / "old.deb")
+    shutil.move(older(package, folder), it.root / "old.deb")
     yield it
     shutil.rmtree(folder)
 
@@ -62,7 +42,7 @@ def installed(clean: Machine) -> Machine:
     """The older version was there, was set up, and was upgraded to the newer."""
     clean.run("dpkg -i /old.deb")
     assert clean.run("dpkg-query -W -f '${Version}' labsched") == OLD
-    assert (clean.root / "opt/labsched/venv/of-an-older-version").exists()
+    assert (clean.root / LEFTOVER).exists()
     config = clean.root / "etc/labsched/config.toml"
     text = config.read_text().replace("[pools]\n", "[pools]\nRAM = 3\n")
     text = text.replace("[sort]\n", '[sort]\nsource = "/data/mat/{block}"\ntarget = "/data/phy/{block}"\n')
@@ -122,7 +102,7 @@ def test_installing_makes_groups_and_folders_and_starts_nothing(clean: Machine) 
 
 def test_an_upgrade_keeps_configuration_and_state_and_leaves_nothing_of_the_old(installed: Machine) -> None:
     assert installed.run("dpkg-query -W -f '${Version}' labsched") != OLD
-    assert not (installed.root / "opt/labsched/venv/of-an-older-version").exists()
+    assert not (installed.root / LEFTOVER).exists()
     assert "RAM = 3" in (installed.root / "etc/labsched/config.toml").read_text()
     assert (installed.root / "var/lib/labsched/kept").exists()
 

@@ -59,7 +59,7 @@ def settings(unit: Path) -> dict[str, list[str]]:
 def verify(folder: Path, *units: str, env: dict[str, str] | None = None, user: bool = False) -> str:
     """What systemd-analyze has to say of units whose program is there."""
     for unit in units:
-        text = re.sub(r"^ExecStart=\S+", f"ExecStart={sys.executable}", (SYSTEMD / unit).read_text(), flags=re.M)
+        text = re.sub(r"^(Exec\w+)=\S+", rf"\1={sys.executable}", (SYSTEMD / unit).read_text(), flags=re.M)
         text = re.sub(r"^Documentation=.*\n", "", text, flags=re.MULTILINE)  # it would look for the pages
         (folder / unit).write_text(text)
     words = ["systemd-analyze", "verify", *(["--user"] if user else []), *(str(folder / unit) for unit in units)]
