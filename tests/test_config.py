@@ -8,7 +8,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from labsched.config import Config, load, read
@@ -120,7 +121,7 @@ def test_what_is_wrong_is_told_with_its_place_and_what_to_do(text: str | bytes, 
     assert "\n" not in said
 
 
-@settings(deadline=None)  # the machine may have other things to do
+@hypothesis_settings(deadline=None)  # the machine may have other things to do
 @given(text=st.text(st.sampled_from("[]{}=.\"'#\n 01aξ,sortpools"), max_size=40))
 def test_no_text_is_anything_but_a_configuration_or_a_sentence(
     text: str, tmp_path_factory: pytest.TempPathFactory
@@ -136,7 +137,7 @@ def test_no_text_is_anything_but_a_configuration_or_a_sentence(
 values = st.one_of(st.integers(), st.floats(), st.booleans(), st.text("a/{}", max_size=5))
 
 
-@settings(deadline=None)  # the machine may have other things to do
+@hypothesis_settings(deadline=None)  # the machine may have other things to do
 @given(section=st.sampled_from(["daemon", "prune", "sort"]), data=st.data(), value=values)
 def test_no_value_of_any_key_is_more_than_a_sentence(
     section: str, data: st.DataObject, value: object, tmp_path_factory: pytest.TempPathFactory
@@ -272,7 +273,7 @@ values_of_toml = st.recursive(
 )
 
 
-@settings(deadline=None)  # the machine may have other things to do
+@hypothesis_settings(deadline=None)  # the machine may have other things to do
 @given(data=st.dictionaries(keys_of_toml, values_of_toml, max_size=5))
 def test_every_key_of_a_file_is_found_in_the_line_where_it_stands(data: dict[str, object]) -> None:
     lines, expected = [], {}
