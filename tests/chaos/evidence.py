@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labsched.core.model import JobSpec
+from labsched.engines import rundir
 from labsched.wire.messages import Event, Job
 from tests.chaos.havoc import Done
 from tests.chaos.people import Said
@@ -85,9 +86,8 @@ class Run:
 
 @dataclass
 class Evidence:
-    """See the module. `folder` is that of the state."""
+    """See the module."""
 
-    folder: Path
     journal: list[Line]
     said: list[Said]
     done: list[Done]
@@ -95,7 +95,8 @@ class Evidence:
     jobs: dict[int, Job]  # as the daemon tells of them at the end
     logs: dict[Key, bytes]
     heard: list[Event]
-    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # the tables of the queue
+    rows: dict[str, list[dict[str, Any]]]  # the tables of the queue
+    exits: dict[str, dict[str, Any] | None] = field(default_factory=dict)  # what `exit.json` says, by JOB/STAGE.N
 
     @cached_property
     def runs(self) -> dict[Key, Run]:
@@ -166,6 +167,13 @@ def read_tables(queue: Path) -> dict[str, list[dict[str, Any]]]:
             for column in columns:
                 row[column] = json.loads(row[column]) if row[column] is not None else None
     return tables
+
+
+def read_exits(attempts: Path) -> dict[str, dict[str, Any] | None]:
+    """What the shims wrote last."""
+    return {
+        f"{folder.parent.name}/{folder.name}": rundir.read(str(folder), rundir.EXIT) for folder in attempts.glob("*/*")
+    }
 
 
 def name_of(key: Key) -> str:

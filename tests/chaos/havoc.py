@@ -73,6 +73,7 @@ class Havoc:
             "busy": self.busy,
             "reboot": self.reboot,
             "late": self.late,
+            "rest": lambda: None,
         }
         while not stop.is_set():
             [what] = self.random.choices(list(self.weights), list(self.weights.values()))

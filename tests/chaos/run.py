@@ -16,7 +16,7 @@ from labsched.errors import LabschedError
 from labsched.faults import POINTS
 from labsched.wire.messages import Doctor, Job, Jobs, Pools, Status
 from labsched.wire.requests import PoolSet, Verb
-from tests.chaos.evidence import Evidence, Key, Violation, read_journal, read_tables
+from tests.chaos.evidence import Evidence, Key, Violation, read_exits, read_journal, read_tables
 from tests.chaos.havoc import Havoc
 from tests.chaos.jobs import LARGEST
 from tests.chaos.machine import Processes
@@ -50,16 +50,19 @@ class Story:
         return POINTS.keys() - self.havoc.seen
 
 
-def tell(seed: int, seconds: float, keep: bool = False, points: bool = False) -> Story:
+def tell(seed: int, seconds: float, keep: bool = False, points: bool = False, quiet: bool = False) -> Story:
     """Live through a story of so many seconds, and prove what must be true after it.
 
-    With `points` it is one of points above all, and ends before its time once somebody was killed at each of them.
+    With `points` it is one of points above all, and ends before its time once somebody was killed at each of them. A
+    `quiet` one has nothing but people and their jobs.
     """
     folder = Path(mkdtemp(prefix="chaos-"))
     place = Place(folder, disk_mib=int(32 + seconds / 3))
     havoc = Havoc(place, Random(f"{seed} havoc"))
     if points:
         havoc.weights = {"kill": 1, "point": 20, "step": 1, "fill": 0.5, "late": 0.5, "reboot": 0.3}
+    if quiet:
+        havoc.weights = {"rest": 1}
     people = [Person(f"p{n}", place, Random(f"{seed} person {n}"), admin=n == 0) for n in range(PEOPLE)]
     story = Story(seed, seconds, folder, havoc, people, Watcher(place))
     try:
@@ -153,7 +156,6 @@ def _gather(story: Story) -> Evidence:
     story.violated += _at_rest(story)
     story.violated += _after_all(story)
     return Evidence(
-        folder=state,
         journal=read_journal(place.journal),
         said=sorted((said for one in story.people for said in one.said), key=lambda said: said.asked),
         done=sorted(story.havoc.done, key=lambda one: one.t),
@@ -162,6 +164,7 @@ def _gather(story: Story) -> Evidence:
         logs=logs,
         heard=story.watcher.heard,
         rows=read_tables(state / "queue.db"),
+        exits=read_exits(state / "attempts"),
     )
 
 

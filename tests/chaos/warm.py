@@ -3,6 +3,7 @@
 An interpreter and its modules take a second to start, and a story has hundreds of starts; a few are cold all the same.
 """
 
+import contextlib
 import os
 import select
 import signal
@@ -35,8 +36,9 @@ class Warm:
         return status
 
     def terminate(self) -> None:
-        if self.poll() is None:
-            os.kill(self.pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            if self.poll() is None:
+                os.kill(self.pid, signal.SIGTERM)
 
 
 class Nursery:

@@ -54,10 +54,8 @@ def ends_are_the_journals(it: Evidence) -> Iterator[Violation]:
 
 def ends_are_what_the_shims_wrote(it: Evidence) -> Iterator[Violation]:
     """`exit.json` is the truth: the queue has it, number by number, and calls nothing lost that has one."""
-    from labsched.engines import rundir
-
     for key, row in it.attempts.items():
-        written = rundir.read(str(it.folder / "attempts" / name_of(key)), rundir.EXIT)
+        written = it.exits.get(name_of(key))
         if row["ended_at"] is None:
             continue
         if row["outcome"] == "lost" and written is not None and not written.get("stopped"):
