@@ -1,5 +1,7 @@
 """Owners touch their jobs, admins all; what is in a job is not shown to those who may not see it."""
 
+from typing import Any
+
 import pytest
 
 from labsched.core.model import JobSpec, StageSpec
@@ -87,7 +89,7 @@ def events(it: World, who: User) -> str:
     return who.does(lambda: b"".join(Client(it.folder / "s").stream("events", timeout=30)).decode())
 
 
-def history(it: World, who: User, **query: object) -> History:
+def history(it: World, who: User, **query: Any) -> History:
     from labsched.wire.client import Client
 
     return who.does(lambda: Client(it.folder / "s").get("history", History, **query))

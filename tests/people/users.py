@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -75,10 +75,10 @@ class Asking:
     def submit(self, *jobs: JobSpec) -> list[int]:
         return self.user.does(lambda: [ref.id for ref in self._client.post("jobs", Submit(jobs), Submitted).jobs])
 
-    def job(self, ref: int | str, **query: object) -> Job:
+    def job(self, ref: int | str, **query: Any) -> Job:
         return self.user.does(lambda: self._client.get("job", Job, ref=ref, **query))
 
-    def status(self, **query: object) -> Status:
+    def status(self, **query: Any) -> Status:
         return self.user.does(lambda: self._client.get("status", Status, **query))
 
     def verb(self, what: str, *refs: int | str) -> Jobs:
