@@ -70,11 +70,18 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[limits]: what one person may take of what all share."""
 
     queued_jobs_per_user: Annotated[int, key("jobs of one person that have not ended", ge=1)] = 20_000
+    slots_per_user: Annotated[
+        dict[str, Annotated[int, msgspec.Meta(ge=1)]],
+        key("slots by pool that the stages of one person may hold together", example={"CPU": 6, "GPU": 1}),
+    ] = msgspec.field(default_factory=dict)
     connections_per_user: Annotated[int, key("connections of one person to the daemon at a time", ge=8)] = 512
     streams_per_user: Annotated[int, key("logs, and the like, that one person reads or follows at a time", ge=1)] = 256
     request_size: Annotated[
         int, key("bytes of a request: the jobs of one `labsched add --from`, for example", fixed=True, ge=65_536)
     ] = 16 * 1024**2
+    patience: Annotated[
+        float, key("seconds that a request may take to come, and an answer to be taken, before it is given up", gt=0)
+    ] = 30.0
     log_size: Annotated[
         Annotated[int, msgspec.Meta(ge=4096)] | None,
         key(

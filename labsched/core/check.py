@@ -11,14 +11,26 @@ MAX_NAME = 500  # characters
 MAX_STAGES = 100
 MAX_TIMES = 1000  # attempts after the first
 MAX_PRIORITY = 1_000_000
+MAX_AFTER = 1000  # jobs that one comes after
+MAX_BYTES = 2 * 1024**2  # of a command line and its environment: no kernel starts a longer one
+MAX_OUTPUTS = 1000
+MAX_PATH = 4096  # bytes
 
 
-def problem(job: JobSpec, pools: Mapping[str, int]) -> str | None:
-    """Why this job cannot be queued with these pools (slots by name), in a sentence; None where it can."""
+def problem(job: JobSpec, pools: Mapping[str, int], shares: Mapping[str, int] | None = None) -> str | None:
+    """Why this job cannot be queued with these pools (slots by name), in a sentence; None where it can.
+
+    `shares`: the slots of a pool that one person may hold at a time.
+    """
     if not job.name.strip() or len(job.name) > MAX_NAME or not job.name.isprintable():
         return f"a job's name must have 1 to {MAX_NAME} printable characters"
     if not 1 <= len(job.stages) <= MAX_STAGES:
         return f"{job.name}: a job has 1 to {MAX_STAGES} stages"
+    for what, text in (("recipe", job.recipe), ("key", job.key or "")):
+        if len(text) > MAX_NAME or not text.isprintable():
+            return f"{job.name}: its {what} must have at most {MAX_NAME} printable characters"
+    if len(job.after) > MAX_AFTER:
+        return f"{job.name}: it comes after {len(job.after)} jobs, and may come after {MAX_AFTER}"
     if abs(job.priority) > MAX_PRIORITY:
         return f"{job.name}: a priority lies between -{MAX_PRIORITY} and {MAX_PRIORITY}"
     names = [stage.name for stage in job.stages]
@@ -27,7 +39,7 @@ def problem(job: JobSpec, pools: Mapping[str, int]) -> str | None:
     if bad := _bad_env(job.env):
         return f"{job.name}: {bad}"
     for stage in job.stages:
-        if bad := _bad_stage(stage, pools):
+        if bad := _bad_stage(stage, pools) or _too_wide(stage, shares or {}) or _too_long(job, stage):
             return f"{job.name}: {bad}"
     return None
 
@@ -49,6 +61,24 @@ def _bad_stage(stage: StageSpec, pools: Mapping[str, int]) -> str | None:
         if n < 0:
             return f"it needs {n} slots of {pool}: that cannot be"
     return _bad_env(stage.env) or never_fits(pools, stage.needs)
+
+
+def _too_wide(stage: StageSpec, shares: Mapping[str, int]) -> str | None:
+    for pool, n in sorted(stage.needs.items()):
+        if n > shares.get(pool, n):
+            return f"it needs {n} slots of {pool}, and one person may hold {shares[pool]} ([limits] slots_per_user)"
+    return None
+
+
+def _too_long(job: JobSpec, stage: StageSpec) -> str | None:
+    words = [*stage.argv, *job.env, *job.env.values(), *stage.env, *stage.env.values()]
+    if sum(len(word) for word in words) > MAX_BYTES:
+        return f"its arguments and environment are too long for the kernel, which takes {MAX_BYTES} bytes: use a file"
+    if len(stage.outputs) > MAX_OUTPUTS:
+        return f"it has {len(stage.outputs)} outputs, and may have {MAX_OUTPUTS}: name a few that stand for all"
+    if any(len(path) > MAX_PATH for path in (stage.cwd, *stage.outputs)):
+        return f"a folder or an output has a path of more than {MAX_PATH} characters: no file has"
+    return None
 
 
 def bad_retry(retry: Retry) -> str | None:

@@ -28,6 +28,8 @@ def _in_words(blocked: Blocked, stage: Waiting, now: float) -> str:
             return f"there is no pool {pool} (any more)"
         case Obstacle.TOO_WIDE:
             return f"needs {stage.needs[pool]} {pool}: the pool has fewer"
+        case Obstacle.SHARE:
+            return f"{stage.user} holds as much of {pool} as one person may"
         case Obstacle.PAUSED:
             return f"pool {pool} is paused"
         case Obstacle.RESERVED:

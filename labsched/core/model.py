@@ -99,6 +99,7 @@ class Snapshot:
     pools: Mapping[str, Pool]
     holdings: tuple[Holding, ...]
     waiting: tuple[Waiting, ...]
+    shares: Mapping[str, int] = field(default_factory=dict)  # slots by pool that one person may hold at a time
 
 
 @dataclass(frozen=True, slots=True)

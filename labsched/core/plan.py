@@ -1,19 +1,22 @@
 """plan(snapshot, now) -> what starts now. THE scheduling decision; `explain` says the same in words.
 
 The order is: priority; then fair share (the person who holds the least, as a share of the pools, goes first); then
-first come, first served. A stage starts if its pools have room. One that does not fit reserves what it needs if it is
-the first to lack those slots, so that whoever comes later can only overtake it where that cannot delay it: a wide
-stage is never starved by narrow ones. Stages that need a paused pool, or more than a pool has, reserve nothing.
+first come, first served. A stage starts if its pools have room, and if its owner would not hold more of a pool than
+one person may; one that is wider than that by itself (it was queued before, or has to be alone) may start while its
+owner holds nothing of the pool. One that does not fit reserves what it needs if it is the first to lack those slots, so
+that whoever comes later can only overtake it where that cannot delay it: a wide stage is never starved by narrow ones.
+Stages that need a paused pool, or more than a pool has or their owner may hold, reserve nothing.
 
 Stages that agree in needs, priority and owner are interchangeable but for their age, so the plan works on such
 *lines*: the oldest of a line speaks for all of it, and the cost grows with the number of lines and of starts, never
-with the length of the queue.
+with the length of the queue (and hardly faster than these: `store.limits` bounds the lines of one person).
 """
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from heapq import heapify, heappop, heappush
 
 from labsched.core.model import Holding, Needs, Snapshot, Waiting
 
@@ -26,6 +29,7 @@ class Obstacle(StrEnum):
     NO_POOL = "no_pool"
     FULL = "full"  # others hold the slots
     RESERVED = "reserved"  # the slots are free, but kept for a stage that came first
+    SHARE = "share"  # its owner holds as much of the pool as one person may
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Plan:
 
 
 LineKey = tuple[int, str, tuple[tuple[str, int], ...]]
+Rank = tuple[int, float, int, LineKey]  # the lowest goes first; it only grows while we plan
 
 
 def line_of(stage: Waiting) -> LineKey:
@@ -67,29 +72,47 @@ def plan(snapshot: Snapshot, now: float) -> Plan:
     free = free_slots(snapshot)
     share = shares(snapshot)
     lines = _lines(snapshot.waiting)
+    held: dict[tuple[str, str], int] = {}  # by person and pool
+    for holding in snapshot.holdings:
+        _hold(held, holding.user, holding.needs)
     starts: list[Waiting] = []
     blocked: dict[LineKey, Blocked] = {}
     kept: dict[str, Waiting] = {}  # by pool: the stage for which whatever is free there is kept
-    while lines:
-        key = min(lines, key=lambda k: (-k[0], share[k[1]], lines[k][0].stage))
+    ahead = [_rank(key, lines[key], share) for key in lines]
+    heapify(ahead)
+    while ahead:
+        rank = heappop(ahead)
+        key = rank[-1]
+        if rank != (now_ranks := _rank(key, lines[key], share)):  # they have got something since: others may come first
+            heappush(ahead, now_ranks)
+            continue
         stage = lines[key][0]
-        obstacle = _unable(snapshot, stage.needs) or _lacking(snapshot, free, stage.needs, kept, now)
+        obstacle = (
+            _unable(snapshot, stage.needs)
+            or _sated(snapshot, stage, held)
+            or _lacking(snapshot, free, stage.needs, kept, now)
+        )
         if obstacle is None:
             starts.append(stage)
             _take(free, stage.needs)
             share[stage.user] += _share_of(snapshot, stage.needs)
+            _hold(held, stage.user, stage.needs)
             lines[key].popleft()
-            if not lines[key]:
-                del lines[key]
+            if lines[key]:
+                heappush(ahead, _rank(key, lines[key], share))
             continue
         # Room only shrinks while we plan: what stops the first of a line stops all of it.
         blocked[key] = obstacle
-        del lines[key]
         if obstacle.obstacle is Obstacle.FULL:
             lacking = [pool for pool, n in stage.needs.items() if n and n > free[pool]]
             _take(free, stage.needs)
             kept.update((pool, stage) for pool in lacking)
     return Plan(tuple(starts), blocked)
+
+
+def _rank(key: LineKey, line: deque[Waiting], share: Mapping[str, float]) -> Rank:
+    priority, user, _ = key
+    return -priority, share[user], line[0].stage, key
 
 
 def free_slots(snapshot: Snapshot) -> dict[str, int]:
@@ -139,6 +162,19 @@ def _unable(snapshot: Snapshot, needs: Needs) -> Blocked | None:
         if pool.paused:
             return Blocked(Obstacle.PAUSED, name)
     return None
+
+
+def _sated(snapshot: Snapshot, stage: Waiting, held: Mapping[tuple[str, str], int]) -> Blocked | None:
+    for pool, n in sorted(stage.needs.items()):
+        has = held.get((stage.user, pool), 0)
+        if n and has and pool in snapshot.shares and has + n > snapshot.shares[pool]:
+            return Blocked(Obstacle.SHARE, pool)
+    return None
+
+
+def _hold(held: dict[tuple[str, str], int], user: str, needs: Needs) -> None:
+    for pool, n in needs.items():
+        held[user, pool] = held.get((user, pool), 0) + n
 
 
 def _lacking(

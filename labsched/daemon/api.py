@@ -1,5 +1,6 @@
 """The API: the routes, who may come in, and what an error looks like. Each handler answers with a message."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -13,7 +14,7 @@ from labsched.daemon.desk import PERSON, Desk, reply
 from labsched.daemon.questions import Questions
 from labsched.daemon.reload import Reload
 from labsched.daemon.streams import Streams
-from labsched.errors import LabschedError
+from labsched.errors import BadRequest, LabschedError
 from labsched.wire import messages as wire
 
 log = logging.getLogger(__name__)
@@ -23,8 +24,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Api:
     """The handlers by what they answer to. `questions`, `streams`, `changes` and `reload` have them."""
 
-    def __init__(self, desk: Desk, reload: Reload) -> None:
+    def __init__(self, desk: Desk, reload: Reload, arrived: Callable[[asyncio.Transport], None]) -> None:
         self.desk = desk
+        self.arrived = arrived  # is told of each request's transport
         self.size = desk.config.limits.request_size
         self.questions = Questions(desk)
         self.streams = Streams(desk)
@@ -64,7 +66,10 @@ class Api:
         try:
             if request.transport is None:
                 raise ConnectionResetError("gone before it was answered")
+            self.arrived(request.transport)
             request[PERSON] = await self.desk.peers.peer(request.transport.get_extra_info("socket"))
+            if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+                raise BadRequest("a compressed request is not understood: send it as it is")
             return await handler(request)
         except LabschedError as error:
             return reply(wire.Error(str(error)), error.status)

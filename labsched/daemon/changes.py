@@ -8,21 +8,19 @@ import sqlalchemy as sa
 from aiohttp import web
 
 from labsched.core.check import problem
-from labsched.core.states import State
-from labsched.daemon.desk import PERSON, Desk, reply
+from labsched.daemon.desk import MAX_STAGES, PERSON, Desk, not_too_many, reply
 from labsched.daemon.peers import Peer, may_submit, may_touch, user_name
 from labsched.daemon.sight import find
 from labsched.errors import BadRequest, Forbidden, NotFound, TryLater
 from labsched.faults import point
 from labsched.store import lines, read, verbs
-from labsched.store.limits import room
+from labsched.store.limits import few_kinds, room
 from labsched.store.read import Row
 from labsched.store.submit import submit
 from labsched.wire import messages as wire
 from labsched.wire import requests
 
-MAX_REFS = 10_000  # jobs of one verb
-MAX_STAGES = 50_000  # of one request: nobody else's is written meanwhile
+MAX_REFS = 2_000  # jobs of one verb
 
 
 class Changes:
@@ -33,33 +31,51 @@ class Changes:
 
     async def submit(self, request: web.Request) -> web.Response:
         """POST jobs"""
-        asked = await self.desk.body(request, requests.Submit)
-        person = request[PERSON]
+        async with self.desk.body(request, requests.Submit) as asked:
+            response = reply(await self._submit(asked, request[PERSON]), 201)
+            await self.desk.send(request, response)
+            return response
+
+    async def _submit(self, asked: requests.Submit, person: Peer) -> wire.Submitted:
         specs = [replace(job, env={**asked.env, **job.env}) for job in asked.jobs]
         if not specs:
             raise BadRequest("there is no job in the request")
-        if sum(len(spec.stages) for spec in specs) > MAX_STAGES:
-            raise BadRequest(f"a request may have {MAX_STAGES} stages at most: send fewer jobs at a time")
+        if sum(len(spec.stages) + len(spec.after) for spec in specs) > MAX_STAGES:
+            raise BadRequest(f"a request may have {MAX_STAGES} stages and `after`s at most: send fewer jobs at a time")
         may_submit(person, self.desk.peers.mode)
 
         def work(connection: sa.Connection) -> list[int]:
             room(connection, person.uid, len(specs), self.desk.config.limits.queued_jobs_per_user)
+            shares = self.desk.loop.shares()
             slots = {name: pool.slots for name, pool in lines.all_pools(connection).items()}
             for spec in specs:
-                if why := problem(spec, slots):
+                if why := problem(spec, slots, shares):
                     raise BadRequest(why)
-            return submit(connection, specs, person.name, person.uid, self.desk.loop.clock.now())
+            numbers = submit(connection, specs, person.name, person.uid, self.desk.loop.clock.now())
+            few_kinds(connection, person.uid)
+            return numbers
 
         numbers = await self.desk.change(work)
         point("submit.committed", numbers)
-        return reply(wire.Submitted(tuple(wire.Ref(n, spec.name) for n, spec in zip(numbers, specs, strict=True))), 201)
+        return wire.Submitted(tuple(wire.Ref(n, spec.name) for n, spec in zip(numbers, specs, strict=True)))
 
     async def verb(self, request: web.Request) -> web.Response:
         """POST jobs/VERB"""
-        asked = await self.desk.body(request, requests.Verb)
         person = request[PERSON]
+        async with self.desk.body(request, requests.Verb) as asked:
+            numbers, stopping = await self._verb(request.match_info["verb"], asked, person)
+        point("cancel.committed" if stopping else "verb.committed", numbers)
+        assert self.desk.loop.engine is not None
+        for attempt in stopping:
+            self.desk.loop.engine.stop(attempt)
+        if stopping:
+            point("cancel.signalled", numbers)
+            await self._all_ended(numbers, person)
+        return await self.desk.answer(request, lambda c: wire.Jobs(self.desk.rows(c, numbers, person)))
+
+    async def _verb(self, what: str, asked: requests.Verb, person: Peer) -> tuple[list[int], list[int]]:
+        """Do it; returns the jobs that were meant, and the attempts that are to be stopped."""
         now = self.desk.loop.clock.now()
-        what = request.match_info["verb"]
         one: dict[str, Callable[[sa.Connection, int], list[int] | None]] = {
             "cancel": lambda c, job: verbs.cancel(c, job, now, person.name, asked.reason),
             "retry": lambda c, job: verbs.retry(c, job, now, person.name, asked.from_stage),
@@ -78,6 +94,7 @@ class Changes:
             for job in found:
                 may_touch(person, job.uid, f"job {job.id}")
             numbers = list(dict.fromkeys(job.id for job in found))
+            not_too_many(connection, numbers)
             had_ended = {number for number in numbers if verbs.has_ended(connection, number)}
             if what == "retry":
                 self._room(connection, [job for job in found if job.id in had_ended], person)
@@ -87,18 +104,13 @@ class Changes:
                 if what == "retry" and number in had_ended and not verbs.has_ended(connection, number):
                     continue
                 stops += one[what](connection, number) or []
+            if what == "retry":
+                for uid in {job.uid for job in found}:
+                    few_kinds(connection, uid)
             stopping = [row.id for row in read.open_rows(connection) if row.stage_id in stops]
             return numbers, stopping
 
-        numbers, stopping = await self.desk.change(work)
-        point("cancel.committed" if stopping else "verb.committed", numbers)
-        assert self.desk.loop.engine is not None
-        for attempt in stopping:
-            self.desk.loop.engine.stop(attempt)
-        if stopping:
-            point("cancel.signalled", numbers)
-            await self._all_ended(numbers, person)
-        return reply(wire.Jobs(await self.desk.store.read(self.desk.rows, numbers, person)))
+        return await self.desk.change(work)
 
     def _room(self, connection: sa.Connection, ended: list[Row], person: Peer) -> None:
         """Raise Refused where the owners of these jobs would have too many if they came back."""
@@ -109,29 +121,31 @@ class Changes:
 
     async def set_pool(self, request: web.Request) -> web.Response:
         """POST pools/NAME"""
-        asked = await self.desk.body(request, requests.PoolSet)
         person = request[PERSON]
+        async with self.desk.body(request, requests.PoolSet) as asked:
+            await self._set_pool(request.match_info["name"], asked, person)
+        return await self.desk.answer(request, self.desk.pools)
+
+    async def _set_pool(self, name: str, asked: requests.PoolSet, person: Peer) -> None:
         if not person.admin:
             raise Forbidden("pools belong to everybody: ask an admin")
         if asked.slots is not None and not 0 <= asked.slots <= 1_000_000:
             raise BadRequest(f"a pool cannot have {asked.slots} slots")
-        name = request.match_info["name"]
         await self.desk.change(
             lambda c: verbs.set_pool(c, name, self.desk.loop.clock.now(), person.name, asked.slots, asked.paused)
         )
         point("pool.committed", name)
-        return reply(await self.desk.store.read(self.desk.pools))
 
     async def _all_ended(self, numbers: list[int], person: Peer) -> None:
         """Until these jobs have ended, so that a cancel's answer is true; or until it takes unheard-of long."""
         end = time.monotonic() + self.desk.config.daemon.stop_grace + 20
         while True:
             revision = self.desk.loop.bus.revision
-            rows = await self.desk.store.read(self.desk.rows, numbers, person)
+            known = await self.desk.ask(person, read.known, numbers)
             left = end - time.monotonic()
-            if all(row.state is State.ENDED for row in rows):
+            if all(known.values()):
                 return
             if left <= 0:
-                live = ", ".join(str(row.id) for row in rows if row.state is not State.ENDED)
+                live = ", ".join(str(job) for job, ended in known.items() if not ended)
                 raise TryLater(f"job {live} is asked to stop, but has not yet: its processes are stuck in the kernel")
             await self.desk.loop.bus.wait(revision, left)

@@ -3,11 +3,11 @@
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -20,14 +20,16 @@ from labsched.daemon.peers import Peer, Peers
 from labsched.engines import rundir
 from labsched.engines.base import Look
 from labsched.errors import BadRequest, TryLater
-from labsched.store import lines
+from labsched.store import lines, read
 from labsched.wire import messages as wire
 
 T = TypeVar("T")
 MAX_WITHIN = 60.0  # seconds that a question may wait for its answer
 MAX_ROWS = 1_000
 MAX_DIGITS = 15  # of a number: SQLite has 64 bits for it
-PATIENCE_S = 30.0  # for a request to come to its end
+SMALL = 65_536  # bytes of an answer that the socket takes at once, or nearly
+MAX_STAGES = 20_000  # of one request: nobody else's is done meanwhile
+MAX_SENDING = 4  # answers that one person may be taking at a time
 PERSON = "person"
 
 
@@ -37,6 +39,7 @@ class Desk:
     def __init__(self, loop: Loop, config: Config, config_file: Path | None, state: Path, peers: Peers) -> None:
         self.loop = loop
         self.store = loop.store
+        loop.shares = lambda: self.config.limits.slots_per_user
         self.config = config
         self.config_file = config_file
         self.config_trouble: str | None = None  # why the file could not take the place of what was read before
@@ -45,6 +48,9 @@ class Desk:
         self.since = time.monotonic()
         self.streams: Counter[int] = Counter()  # that are open, by person
         self._reading: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._asking: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._under_way: set[asyncio.Transport] = set()
+        self._sending: dict[int, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(MAX_SENDING))
 
     async def change(self, work: Callable[[sa.Connection], T]) -> T:
         result = await self.store.write(work)
@@ -52,15 +58,58 @@ class Desk:
         self.loop.wake()
         return result
 
-    async def body(self, request: web.Request, kind: type[T]) -> T:
-        """What a request says: one at a time of each person, for a large one takes memory while it comes."""
+    @asynccontextmanager
+    async def body(self, request: web.Request, kind: type[T]) -> AsyncIterator[T]:
+        """What a request says, and the time to do it: of each person's, one at a time, for a large one takes memory
+        while it comes, and until it is done."""
+        patience = self.config.limits.patience
         async with self._reading[request[PERSON].uid]:
             try:
-                async with asyncio.timeout(PATIENCE_S):
+                async with asyncio.timeout(patience):
                     data = await request.read()
             except TimeoutError:
-                raise TryLater(f"the request did not come to its end within {PATIENCE_S:g} s") from None
-            return msgspec.json.decode(data, type=kind)
+                raise TryLater(f"the request did not come to its end within {patience:g} s") from None
+            yield msgspec.json.decode(data, type=kind)
+
+    def turn(self, person: Peer) -> asyncio.Lock:
+        """Held while something is looked up: for each person one thing at a time, so that others' come in between."""
+        return self._asking[person.uid]
+
+    async def ask(self, person: Peer, look: Callable[..., T], *args: Any) -> T:
+        """Look something up, when it is this person's turn."""
+        async with self.turn(person):
+            return await self.store.read(look, *args)
+
+    async def answer(self, request: web.Request, look: Callable[..., msgspec.Struct], *args: Any) -> web.Response:
+        """Look something up and send it. Of each person, a few large answers are under way at a time, and whoever does
+        not take theirs is cut off: else they would fill the memory.
+        """
+        person = request[PERSON]
+        async with self._sending[person.uid]:
+            response = reply(await self.ask(person, look, *args))
+            await self.send(request, response)
+            return response
+
+    async def send(self, request: web.Request, response: web.Response) -> None:
+        """Send an answer now, unless it is small; raises ConnectionResetError where nobody takes it."""
+        if not isinstance(response.body, bytes) or len(response.body) <= SMALL or request.transport is None:
+            return
+        transport = request.transport
+        self._under_way.add(transport)
+        try:
+            async with asyncio.timeout(0 if self.loop.draining else self.config.limits.patience):
+                await response.prepare(request)
+                await response.write_eof()
+        except TimeoutError:
+            transport.abort()
+            raise ConnectionResetError("nobody took the answer") from None
+        finally:
+            self._under_way.discard(transport)
+
+    def cut_off(self) -> None:
+        """End all answers that are being sent, for the daemon goes down."""
+        for transport in self._under_way:
+            transport.abort()
 
     @contextmanager
     def streaming(self, person: Peer) -> Iterator[None]:
@@ -74,9 +123,12 @@ class Desk:
         finally:
             self.streams[person.uid] -= 1
 
-    def scene(self, connection: sa.Connection, ids: list[int], person: Peer) -> tuple[views.Scene, views.Looker]:
+    def scene(
+        self, connection: sa.Connection, ids: list[int], person: Peer, *, whole: bool = False
+    ) -> tuple[views.Scene, views.Looker]:
         """A scene as this person may see it, and how to look at its attempts."""
-        scene = views.scene(connection, ids, self.loop.clock.now(), self.glance)
+        now, shares = self.loop.clock.now(), self.loop.shares()
+        scene = views.scene(connection, ids, now, self.glance, shares=shares, whole=whole)
         hidden = {str(job.id) for job in scene.records.jobs if not person.sees(job.uid)}
 
         def look(folder: str) -> Look:
@@ -122,6 +174,12 @@ def ref(request: web.Request, name: str = "ref") -> str:
     if not word:
         raise BadRequest(f"which job? {name}=NUMBER or a name")
     return word
+
+
+def not_too_many(connection: sa.Connection, numbers: Sequence[int]) -> None:
+    """Raise BadRequest where these jobs have more stages than one request may touch."""
+    if (count := read.how_many_stages(connection, numbers)) > MAX_STAGES:
+        raise BadRequest(f"these jobs have {count} stages together, and a request may touch {MAX_STAGES}: name fewer")
 
 
 def number(request: web.Request, name: str) -> int | None:

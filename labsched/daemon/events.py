@@ -48,8 +48,8 @@ class Feed:
     def _event(self, row: Row) -> Event:
         name, data = row.job, row.data
         if row.uid is not None:
-            data = event_data(data, row.argv, row.uid, self.person)
-            name = name if self.person.sees(row.uid) else shown_name(name, row.argv)
+            data = event_data(data, row.argv_head, row.uid, self.person)
+            name = name if self.person.sees(row.uid) else shown_name(name, row.argv_head)
         return Event(
             id=row.id,
             at=moment(row.at),

@@ -1,31 +1,43 @@
 """The gate before the API: so many connections for each person, so that nobody takes them all.
 
-One that is too many is told so, and closed. One that says nothing at first is closed too, after `PATIENCE_S`.
+One that is too many is told so, and closed. One that has asked nothing after some time is closed too, be it silent,
+or slow to say what it wants. (How long a body may take, and an answer, `desk` says.)
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Callable
 from typing import cast
+from weakref import WeakKeyDictionary
 
 import msgspec
 
 from labsched.daemon.peers import peer_uid
 from labsched.wire.messages import Error
 
-PATIENCE_S = 30.0  # for the first words of a connection
-
 
 class Gate:
-    """Makes a protocol for each connection, for asyncio; `server` makes those behind it.
+    """Makes a protocol for each connection, for asyncio; `server` makes those behind it, and is set before the first.
 
-    `limit` says how many connections one person may have at a time.
+    `limit` says how many connections one person may have at a time, `patience` how many seconds the line and the
+    headers of a connection's first request may take.
     """
 
-    def __init__(self, server: Callable[[], asyncio.BaseProtocol], limit: Callable[[], int]) -> None:
-        self.server = server
+    def __init__(self, limit: Callable[[], int], patience: Callable[[], float]) -> None:
+        self.patience = patience
+        self.server: Callable[[], asyncio.BaseProtocol] | None = None
         self.limit = limit
         self.open: Counter[int] = Counter()
+        self._timers: WeakKeyDictionary[asyncio.BaseTransport, asyncio.TimerHandle] = WeakKeyDictionary()
+
+    def asked(self, transport: asyncio.BaseTransport) -> None:
+        """Take note that a request has come by this transport."""
+        if (timer := self._timers.pop(transport, None)) is not None:
+            timer.cancel()
+
+    def await_request(self, transport: asyncio.Transport) -> None:
+        """Close this transport unless a request comes in time."""
+        self._timers[transport] = asyncio.get_running_loop().call_later(self.patience(), transport.abort)
 
     def __call__(self) -> asyncio.Protocol:
         """A protocol for one connection."""
@@ -39,7 +51,7 @@ class _Door(asyncio.Protocol):
         self.gate = gate
         self.behind: asyncio.Protocol | None = None
         self.uid: int | None = None
-        self.timer: asyncio.TimerHandle | None = None
+        self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -48,14 +60,17 @@ class _Door(asyncio.Protocol):
         if self.gate.open[uid] >= limit:
             _turn_away(transport, limit)
             return
+        assert self.gate.server is not None
         self.uid = uid
         self.gate.open[uid] += 1
         self.behind = cast(asyncio.Protocol, self.gate.server())
+        self.transport = transport
         self.behind.connection_made(transport)
-        self.timer = asyncio.get_running_loop().call_later(PATIENCE_S, transport.abort)
+        self.gate.await_request(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._heard()
+        if self.transport is not None:
+            self.gate.asked(self.transport)
         if self.uid is not None:
             self.gate.open[self.uid] -= 1
             if not self.gate.open[self.uid]:
@@ -64,7 +79,6 @@ class _Door(asyncio.Protocol):
             self.behind.connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
-        self._heard()
         if self.behind is not None:
             self.behind.data_received(data)
 
@@ -78,11 +92,6 @@ class _Door(asyncio.Protocol):
     def resume_writing(self) -> None:
         if self.behind is not None:
             self.behind.resume_writing()
-
-    def _heard(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
 
 
 def _turn_away(transport: asyncio.Transport, limit: int) -> None:

@@ -7,6 +7,7 @@ dies in between finds the intent in the database, and the truth in the attempts'
 
 import asyncio
 import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from labsched.core.model import Ended, Fact
@@ -34,6 +35,7 @@ class Loop:
         self.clock = clock
         self.folder = folder  # of the attempts
         self.draining = False
+        self.shares: Callable[[], Mapping[str, int]] = dict  # slots by pool that one person may hold at a time
         self.engine: Engine | None = None  # it needs our `tell`, and we need it
         self.trouble: str | None = None  # why nothing starts, where that is our own fault
         self._heard: list[Fact] = []
@@ -81,7 +83,9 @@ class Loop:
             self._began = None
         try:
             turn = await self.store.write(
-                attempts.step, facts, self.clock.now(), self.clock.boot_id(), drain=self.draining
+                *(attempts.step, facts, self.clock.now(), self.clock.boot_id()),
+                drain=self.draining,
+                shares=self.shares(),
             )
         except TryLater as error:
             self._heard = facts + self._heard

@@ -40,6 +40,7 @@ from labsched.store.moves import record
 
 log = logging.getLogger("labsched")
 GOODBYE_S = 1.0  # for answers that are under way when the daemon stops
+IDLE_S = 30.0  # that a connection is kept between two requests
 SWITCH_S = 0.0005
 
 
@@ -94,8 +95,15 @@ async def _serve(
     loop.engine = engine
     desk = Desk(loop, config, config_file, state, Peers(mode, config.daemon.admin_group))
     reload = Reload(desk, notify)
-    api = Api(desk, reload)
-    runner = web.AppRunner(api.application(), access_log=None, handle_signals=False, shutdown_timeout=GOODBYE_S)
+    gate = Gate(lambda: desk.config.limits.connections_per_user, lambda: desk.config.limits.patience)
+    runner = web.AppRunner(
+        Api(desk, reload, gate.asked).application(),
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=GOODBYE_S,
+        keepalive_timeout=IDLE_S,
+        auto_decompress=False,  # a megabyte may become a gigabyte
+    )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -109,7 +117,7 @@ async def _serve(
         turns = asyncio.create_task(loop.run())
         await runner.setup()
         assert runner.server is not None
-        gate = Gate(runner.server, lambda: desk.config.limits.connections_per_user)
+        gate.server = runner.server
         server = await asyncio.get_running_loop().create_server(gate, sock=listener, backlog=BACKLOG)
         log.info("labsched %s, process %s: state in %s, on %s", __version__, os.getpid(), state, listener.getsockname())
         notify.ready(f"labsched {__version__}")
@@ -125,6 +133,7 @@ async def _serve(
         loop.draining = True
         loop.bus.changed()
         server.close()
+        desk.cut_off()
         await runner.cleanup()
         turns.cancel()
         await asyncio.gather(turns, return_exceptions=True)

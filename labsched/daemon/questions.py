@@ -14,14 +14,15 @@ from aiohttp import web
 from labsched import __version__
 from labsched.core.states import State
 from labsched.daemon import reload, views
-from labsched.daemon.desk import MAX_DIGITS, MAX_ROWS, PERSON, Desk, flag, number, ref, reply, within
+from labsched.daemon.desk import MAX_DIGITS, MAX_ROWS, PERSON, Desk, flag, not_too_many, number, ref, reply, within
 from labsched.daemon.findings import findings
 from labsched.daemon.peers import may_touch, user_name
-from labsched.daemon.sight import find
+from labsched.daemon.sight import find, shown_name
 from labsched.errors import BadRequest, NotFound
 from labsched.store import lines, read
 from labsched.wire import messages as wire
 
+MAX_STAGES = 5_000  # of a page, roughly: while one is read, nobody else's is
 RECENT_S = 24 * 3600.0  # jobs that ended longer ago are history
 
 
@@ -30,6 +31,7 @@ class Questions:
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
+        self._examining = asyncio.Lock()
 
     async def daemon(self, _request: web.Request) -> web.Response:
         """GET daemon"""
@@ -59,7 +61,9 @@ class Questions:
         today = datetime.fromtimestamp(now).replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
 
         def look(connection: sa.Connection) -> wire.Status:
-            ids, more = read.page(connection, since, limit, offset)
+            page, more = read.page(connection, since, limit, offset)
+            ids = read.at_most(connection, page, MAX_STAGES)
+            more += len(page) - len(ids)
             running, waiting, failed = read.counts(connection, today)
             scene, see = self.desk.scene(connection, ids, request[PERSON])
             return wire.Status(
@@ -76,7 +80,7 @@ class Questions:
                 troubles=self.desk.troubles(),
             )
 
-        return reply(await self.desk.store.read(look))
+        return await self.desk.answer(request, look)
 
     async def history(self, request: web.Request) -> web.Response:
         """GET history"""
@@ -84,20 +88,27 @@ class Questions:
         wanted = {key: request.query.get(key) for key in ("user", "outcome", "name")}
         person = request[PERSON]
 
-        def look(connection: sa.Connection) -> wire.History:
-            rows: list[wire.JobRow] = []
-            before = number(request, "before")
-            while True:
-                ids = read.history(connection, limit=limit + 1, before=before, **wanted)
-                found = self.desk.rows(connection, ids[:limit], person)
-                # A name that is not shown is not found either: else one could ask for it letter by letter.
-                rows += [row for row in found if (wanted["name"] or "").lower() in row.name.lower()]
-                more = len(ids) > limit
-                if len(rows) >= limit or not more:
-                    return wire.History(tuple(rows[:limit]), more or len(rows) > limit)
-                before = ids[limit - 1]
+        part = (wanted["name"] or "").lower()
+        before = number(request, "before")
+        ids: list[int] = []
 
-        return reply(await self.desk.store.read(look))
+        def page(connection: sa.Connection) -> tuple[list[int], int | None]:
+            rows = read.history(connection, limit=MAX_ROWS, before=before, **wanted)
+            # A name that is not shown is not found either: else one could ask for it letter by letter.
+            shown = [row for row in rows if person.sees(row.uid) or part in shown_name(row.name, row.argv_head).lower()]
+            return [row.id for row in shown], rows[-1].id if len(rows) == MAX_ROWS else None
+
+        while True:
+            found, before = await self.desk.ask(person, page)
+            ids += found
+            if len(ids) > limit or before is None:
+                break
+
+        def look(connection: sa.Connection) -> wire.History:
+            shown = read.at_most(connection, ids[:limit], MAX_STAGES)
+            return wire.History(self.desk.rows(connection, shown, person), len(ids) > len(shown))
+
+        return await self.desk.answer(request, look)
 
     async def job(self, request: web.Request) -> web.Response:
         """GET job"""
@@ -108,11 +119,11 @@ class Questions:
             row = find(connection, ref(request), person)
             if values:
                 may_touch(person, row.uid, f"the environment of job {row.id}")
-            scene, see = self.desk.scene(connection, [row.id], person)
+            scene, see = self.desk.scene(connection, [row.id], person, whole=True)
             env = read.environment(connection, row.id) if person.sees(row.uid) else {}
             return views.job(scene, scene.records.jobs[0], see, self.desk.log_path, env, values)
 
-        return reply(await self.desk.store.read(look))
+        return await self.desk.answer(request, look)
 
     async def wait(self, request: web.Request) -> web.Response:
         """GET wait: answers as soon as one of the jobs that were live has ended, or all have, or the time is up."""
@@ -126,23 +137,33 @@ class Questions:
         ended_at_first: int | None = None
         while True:
             revision = self.desk.loop.bus.revision
-            rows = await self.desk.store.read(self.desk.rows, numbers, request[PERSON])
-            if missing := set(numbers) - {row.id for row in rows}:
+            known = await self.desk.ask(request[PERSON], read.known, numbers)
+            if missing := set(numbers) - known.keys():
                 raise NotFound(f"there is no job {min(missing)}: see labsched status -a, or labsched history")
-            ended = sum(row.state is State.ENDED for row in rows)
+            ended = sum(known.values())
             ended_at_first = ended if ended_at_first is None else ended_at_first
-            done = ended == len(rows)
             left = end - time.monotonic()
-            if done or ended > ended_at_first or left <= 0 or self.desk.loop.draining:
-                return reply(wire.Waited(done, rows))
+            if ended == len(known) or ended > ended_at_first or left <= 0 or self.desk.loop.draining:
+                break
             await self.desk.loop.bus.wait(revision, left)
 
-    async def pools(self, _request: web.Request) -> web.Response:
-        """GET pools"""
-        return reply(await self.desk.store.read(self.desk.pools))
+        def look(connection: sa.Connection) -> wire.Waited:
+            not_too_many(connection, numbers)
+            rows = self.desk.rows(connection, numbers, request[PERSON])
+            return wire.Waited(all(row.state is State.ENDED for row in rows), rows)
 
-    async def doctor(self, _request: web.Request) -> web.Response:
-        """GET doctor"""
+        return await self.desk.answer(request, look)
+
+    async def pools(self, request: web.Request) -> web.Response:
+        """GET pools"""
+        return await self.desk.answer(request, self.desk.pools)
+
+    async def doctor(self, request: web.Request) -> web.Response:
+        """GET doctor: one at a time, for it reads all of the queue."""
+        async with self.desk.turn(request[PERSON]), self._examining:
+            return await self._examine()
+
+    async def _examine(self) -> web.Response:
         known = await self.desk.store.read(lines.all_pools)
         assert self.desk.loop.engine is not None
         trouble = self.desk.loop.trouble or self.desk.loop.engine.trouble

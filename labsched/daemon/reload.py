@@ -42,7 +42,8 @@ class Reload:
         person = request[PERSON]
         if not person.admin:
             raise Forbidden("the configuration is everybody's: ask an admin to have it read again")
-        await self.desk.body(request, requests.Reload)
+        async with self.desk.body(request, requests.Reload):
+            pass  # it has nothing to say
         return reply(await self.again(person.name))
 
     async def hangup(self) -> None:

@@ -6,11 +6,13 @@ notes, the last line of the log as a reason). A command without a name of its ow
 others it is the command's first word.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import sqlalchemy as sa
 
 from labsched.core.states import Outcome
@@ -18,10 +20,12 @@ from labsched.daemon.peers import Peer
 from labsched.engines.base import Look
 from labsched.errors import NotFound
 from labsched.recipes.command import called
-from labsched.store.find import find_job, stages_of
-from labsched.store.read import Records, Row
+from labsched.store.find import find_job
+from labsched.store.read import Records, Row, argv_head
+from labsched.store.tables import stages
 
 MORE = "…"  # stands for what is not shown
+FIRST = 400  # characters of a name that are compared
 
 
 def dim(records: Records, person: Peer) -> Records:
@@ -35,7 +39,7 @@ def dim(records: Records, person: Peer) -> Records:
             attempts[row.id] = [_copy(one, note=None, reason=_reason(one)) for one in attempts.get(row.id, [])]
         stages[job] = [_dim_stage(row, attempts[row.id]) for row in records.stages[job]]
     jobs = [
-        _copy(job, name=shown_name(job.name, records.stages[job.id][0].argv)) if job.id in hidden else job
+        _copy(job, name=shown_name(job.name, records.stages[job.id][0].argv_head)) if job.id in hidden else job
         for job in records.jobs
     ]
     return replace(records, jobs=jobs, stages=stages, attempts=attempts)
@@ -46,9 +50,29 @@ def dim_look(seen: Look) -> Look:
     return replace(seen, note=None, pid=None)
 
 
-def shown_name(name: str, argv: Sequence[str]) -> str:
-    """A job's name, as others see it: no arguments in it, unless its owner has put them there."""
+def shown_name(name: str, argv_head: str) -> str:
+    """A job's name, as others see it: no arguments in it, unless its owner has put them there.
+
+    `argv_head` is the beginning of its command line. Of one that goes on, nobody knows what it would be called; so a
+    name that begins as it does is taken for it.
+    """
+    argv, goes_on = _words(argv_head)
+    if goes_on:
+        begins = called([argv[0], "x"]).removesuffix(" x")[:FIRST]
+        return f"{argv[0]} {MORE}" if name.startswith(begins) else name
     return f"{argv[0]} {MORE}" if len(argv) > 1 and name == called(argv) else name
+
+
+def _words(argv_head: str) -> tuple[list[str], bool]:
+    """A command line's words; or its first, and that more follow which are not known."""
+    try:
+        return msgspec.json.decode(argv_head, type=list[str]), False
+    except msgspec.DecodeError:
+        pass
+    try:
+        return [str(json.JSONDecoder().raw_decode(argv_head.removeprefix("["))[0])], True
+    except ValueError:  # a word of thousands of letters is no program's name
+        return [MORE], True
 
 
 def find(connection: sa.Connection, ref: str, person: Peer) -> Row:
@@ -59,23 +83,25 @@ def find(connection: sa.Connection, ref: str, person: Peer) -> Row:
     row = find_job(connection, ref, person.uid)
     if person.sees(row.uid) or ref.isdecimal():
         return row
-    if shown_name(row.name, stages_of(connection, row.id)[0].argv) != row.name:
+    first = connection.execute(sa.select(argv_head(stages)).where(stages.c.job_id == row.id, stages.c.position == 0))
+    if shown_name(row.name, first.scalar_one()) != row.name:
         raise NotFound(f"there is no job named {ref!r}: see labsched status -a, or labsched history")
     return row
 
 
-def event_data(data: Mapping[str, Any], argv: Sequence[str], owner: int, person: Peer) -> dict[str, Any]:
+def event_data(data: Mapping[str, Any], argv_head: str, owner: int, person: Peer) -> dict[str, Any]:
     """What an event of a job of this owner says, as this person sees it: names and outcomes, and no words of a log."""
     if person.sees(owner):
         return dict(data)
     seen = {key: value for key, value in data.items() if key != "reason"}
     if isinstance(name := seen.get("name"), str):
-        seen["name"] = shown_name(name, argv)
+        seen["name"] = shown_name(name, argv_head)
     return seen
 
 
 def _dim_stage(row: Row, attempts: Sequence[Row]) -> Row:
-    argv = [row.argv[0], *([MORE] if len(row.argv) > 1 else [])]
+    words, goes_on = _words(row.argv_head)
+    argv = [*words[:1], *([MORE] if goes_on or len(words) > 1 else [])]
     told = row.reason and row.outcome not in (Outcome.CANCELLED, Outcome.SKIPPED)
     reason = (attempts[-1].reason if attempts else None) if told else row.reason
     return _copy(row, argv=argv, cwd=MORE, env={}, outputs=[], reason=reason)

@@ -33,10 +33,18 @@ class Scene:
     now: float
 
 
-def scene(connection: sa.Connection, ids: Sequence[int], now: float, look: Looker) -> Scene:
-    """Gather a scene: these jobs, in this order."""
-    records = read.load(connection, ids)
-    snapshot = lines.snapshot(connection)
+def scene(
+    connection: sa.Connection,
+    ids: Sequence[int],
+    now: float,
+    look: Looker,
+    *,
+    shares: Mapping[str, int] | None = None,
+    whole: bool = True,
+) -> Scene:
+    """Gather a scene: these jobs, in this order; as much of them as `read.load` says. `shares` are the plan's."""
+    records = read.load(connection, ids, whole=whole)
+    snapshot = lines.snapshot(connection, shares)
     running = {row.stage_id: row for row in read.open_rows(connection)}
     holdings = tuple(
         replace(holding, expected_end=_expected_end(running[holding.stage], now, look))
@@ -44,12 +52,8 @@ def scene(connection: sa.Connection, ids: Sequence[int], now: float, look: Looke
         if holding.stage in running
     )
     snapshot = replace(snapshot, holdings=holdings)
-    ahead = {
-        stage.id: lines.ahead(connection, stage.line, stage.id)
-        for rows in records.stages.values()
-        for stage in rows
-        if stage.line is not None
-    }
+    waiting = [(stage.line, stage.id) for rows in records.stages.values() for stage in rows if stage.line is not None]
+    ahead = lines.ahead(connection, waiting)
     return Scene(records, snapshot, plan(snapshot, now), ahead, now)
 
 

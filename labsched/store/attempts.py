@@ -96,13 +96,23 @@ class Turn:
     next_at: float | None
 
 
-def step(connection: sa.Connection, facts: Iterable[Fact], now: float, boot_id: str, drain: bool) -> Turn:
-    """One turn of the scheduler: record what happened, decide, write down what is to start."""
+def step(
+    connection: sa.Connection,
+    facts: Iterable[Fact],
+    now: float,
+    boot_id: str,
+    drain: bool,
+    shares: Mapping[str, int] | None = None,
+) -> Turn:
+    """One turn of the scheduler: record what happened, decide, write down what is to start.
+
+    `shares`: the slots of a pool that one person may hold at a time.
+    """
     _learn(connection, list(facts))
     if drain:
         return Turn([], None)
     next_at = due(connection, now)
-    starts = plan(snapshot(connection), now).starts
+    starts = plan(snapshot(connection, shares), now).starts
     return Turn(_open(connection, [start.stage for start in starts], now, boot_id), next_at)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from labsched.errors import BadRequest
+from labsched.store.read import argv_head
 from labsched.store.tables import events, jobs, stages
 
 Row = sa.Row[Any]
@@ -13,7 +14,7 @@ Row = sa.Row[Any]
 
 def after(connection: sa.Connection, event: int, limit: int, job: int | None = None) -> Sequence[Row]:
     """The next `limit` events after this one (of one job), with the name of the stage, the job's owner (`uid`) and the
-    command line of its first stage (`argv`); those are None where there is none."""
+    beginning of its command line (`argv_head`); those are None where there is none."""
     query = _rows().where(events.c.id > event).order_by(events.c.id).limit(limit)
     return connection.execute(query if job is None else query.where(events.c.job_id == job)).all()
 
@@ -39,8 +40,9 @@ def last(connection: sa.Connection) -> int:
 
 def _rows() -> sa.Select[Any]:
     first = stages.alias("first")
+    head = argv_head(first).label("argv_head")
     return (
-        sa.select(events, stages.c.name.label("stage"), jobs.c.name.label("job"), jobs.c.uid, first.c.argv)
+        sa.select(events, stages.c.name.label("stage"), jobs.c.name.label("job"), jobs.c.uid, head)
         .select_from(events)
         .outerjoin(stages, stages.c.id == events.c.stage_id)
         .outerjoin(jobs, jobs.c.id == events.c.job_id)

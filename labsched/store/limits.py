@@ -6,11 +6,33 @@ from labsched.core.states import State
 from labsched.errors import Refused
 from labsched.store.tables import jobs, stages
 
+MAX_KINDS = 100
+
 
 def live_jobs(connection: sa.Connection, uid: int) -> int:
     """How many jobs of this person have not ended."""
     query = sa.select(sa.func.count(sa.distinct(stages.c.job_id))).join(jobs, jobs.c.id == stages.c.job_id)
     return connection.execute(query.where(stages.c.state != State.ENDED, jobs.c.uid == uid)).scalar_one()
+
+
+def few_kinds(connection: sa.Connection, uid: int) -> None:
+    """Raise Refused where this person's jobs have more kinds (priority and needs) than `MAX_KINDS`.
+
+    Each is a line of its own, and every decision looks at every line: this is what keeps decisions fast for all.
+    """
+    kinds = (
+        sa.select(jobs.c.priority, stages.c.needs)
+        .select_from(stages)
+        .join(jobs, jobs.c.id == stages.c.job_id)
+        .where(stages.c.state != State.ENDED, jobs.c.uid == uid)
+        .distinct()
+        .limit(MAX_KINDS + 1)
+    )
+    if len(connection.execute(kinds).all()) > MAX_KINDS:
+        raise Refused(
+            f"the jobs that one person has queued may have {MAX_KINDS} different priorities and needs: give more of "
+            "them the same"
+        )
 
 
 def room(connection: sa.Connection, uid: int, more: int, limit: int, who: str = "you") -> None:

@@ -108,9 +108,12 @@ def all_pools(connection: sa.Connection) -> dict[str, Pool]:
     return {row.name: Pool(row.name, row.slots, row.paused_by is not None) for row in _POOLS.rows(connection)}
 
 
-def snapshot(connection: sa.Connection) -> Snapshot:
+def snapshot(connection: sa.Connection, shares: Mapping[str, int] | None = None) -> Snapshot:
     """What the plan needs to know: all pools, all holdings, and of each line as many stages as could possibly start,
-    and one more: the first that does not fit must be seen, for it may reserve what it lacks."""
+    and one more: the first that does not fit must be seen, for it may reserve what it lacks.
+
+    `shares`: the slots of a pool that one person may hold at a time.
+    """
     known = all_pools(connection)
     holdings = tuple(
         Holding(row.id, row.job_id, row.user, taken(row.needs, row.alone, known)) for row in _HELD.rows(connection)
@@ -121,7 +124,7 @@ def snapshot(connection: sa.Connection) -> Snapshot:
         for text in _lines(connection)
         for stage in heads(connection, text, _room(free, dict(msgspec.json.decode(text)[2])))
     ]
-    return Snapshot(known, holdings, tuple(waiting))
+    return Snapshot(known, holdings, tuple(waiting), shares or {})
 
 
 def heads(connection: sa.Connection, text: str, count: int) -> list[Waiting]:
@@ -131,10 +134,19 @@ def heads(connection: sa.Connection, text: str, count: int) -> list[Waiting]:
     return [Waiting(row.id, row.job_id, user, dict(needs), priority) for row in found]
 
 
-def ahead(connection: sa.Connection, text: str, stage_id: int) -> int:
-    """How many stages of a line are older than this one."""
-    count = sa.select(sa.func.count()).where(stages.c.line == text, stages.c.id < stage_id)
-    return connection.execute(count).scalar_one()
+def ahead(connection: sa.Connection, waiting: Iterable[tuple[str, int]]) -> dict[int, int]:
+    """Of each of these stages (its line, its number): how many of its line are older."""
+    by_line: dict[str, list[int]] = {}
+    for text, stage in waiting:
+        by_line.setdefault(text, []).append(stage)
+    found: dict[int, int] = {}
+    for text, ids in by_line.items():
+        count, after = 0, 0
+        for stage in sorted(ids):  # from one to the next, so that each of the line is counted once
+            between = sa.select(sa.func.count()).where(stages.c.line == text, stages.c.id >= after, stages.c.id < stage)
+            count, after = count + connection.execute(between).scalar_one(), stage
+            found[stage] = count
+    return found
 
 
 def waiting_by_pool(connection: sa.Connection) -> dict[str, int]:

@@ -12,6 +12,8 @@ from labsched.store.tables import attempts, dependencies, environments, events, 
 
 Row = sa.Row[Any]
 BAD = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.LOST)
+LARGE = ("argv", "cwd", "env", "outputs", "retry")
+HEAD = 4096  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +26,32 @@ class Records:
     after: dict[int, list[Row]]  # by stage: rows of stages (id, job_id, name, outcome) of other jobs
 
 
-def load(connection: sa.Connection, ids: Sequence[int]) -> Records:
-    """All that is known of these jobs, in this order; numbers that do not exist are left out."""
+def argv_head(table: sa.FromClause, *, first_only: bool = True) -> sa.ColumnElement[str]:
+    """The beginning of a stage's command line, as JSON, whatever its length; of stages that are not a job's first only
+    where asked for."""
+    head = sa.func.substr(sa.type_coerce(table.c.argv, sa.Text), 1, HEAD)
+    return sa.case((table.c.position == 0, head), else_="[]") if first_only else head
+
+
+def load(connection: sa.Connection, ids: Sequence[int], *, whole: bool = True) -> Records:
+    """All that is known of these jobs, in this order; numbers that do not exist are left out.
+
+    Without `whole`, as much as a line of a table takes: of the stages neither command line nor folder, environment and
+    outputs, which may be megabytes each, and of the attempts the last.
+    """
     wanted = list(ids)
     found = {row.id: row for row in connection.execute(sa.select(jobs).where(jobs.c.id.in_(wanted)))}
     by_job: dict[int, list[Row]] = defaultdict(list)
     of_job = stages.c.job_id.in_(wanted)
-    for row in connection.execute(sa.select(stages).where(of_job).order_by(stages.c.position)):
+    columns: list[Any] = [column for column in stages.c if whole or column.name not in LARGE]
+    columns.append(argv_head(stages, first_only=not whole).label("argv_head"))
+    for row in connection.execute(sa.select(*columns).where(of_job).order_by(stages.c.position)):
         by_job[row.job_id].append(row)
     by_stage: dict[int, list[Row]] = defaultdict(list)
     query = sa.select(attempts).join(stages).where(of_job).order_by(attempts.c.number)
+    if not whole:
+        last = sa.select(sa.func.max(attempts.c.id)).join(stages).where(of_job).group_by(attempts.c.stage_id)
+        query = query.where(attempts.c.id.in_(last))
     for row in connection.execute(query):
         by_stage[row.stage_id].append(row)
     before = stages.alias("before")
@@ -83,6 +101,35 @@ def counts(connection: sa.Connection, today: float) -> tuple[int, int, int]:
     return running, live - running, failed
 
 
+def at_most(connection: sa.Connection, ids: Sequence[int], count: int) -> list[int]:
+    """The first of these jobs that have `count` stages together, and one more: what a page shows of them."""
+    sizes = _sizes(connection, ids)
+    shown: list[int] = []
+    for number in ids:
+        if count <= 0:
+            break
+        shown.append(number)
+        count -= sizes.get(number, 0)
+    return shown
+
+
+def how_many_stages(connection: sa.Connection, ids: Sequence[int]) -> int:
+    """How many stages these jobs have together."""
+    return sum(_sizes(connection, ids).values())
+
+
+def _sizes(connection: sa.Connection, ids: Sequence[int]) -> dict[int, int]:
+    query = sa.select(stages.c.job_id, sa.func.count()).where(stages.c.job_id.in_(list(ids))).group_by(stages.c.job_id)
+    return dict(tuple(row) for row in connection.execute(query))
+
+
+def known(connection: sa.Connection, ids: Sequence[int]) -> dict[int, bool]:
+    """Those of these jobs that there are, and whether each has ended."""
+    live = sa.exists().where(stages.c.job_id == jobs.c.id, stages.c.state != State.ENDED)
+    rows = connection.execute(sa.select(jobs.c.id, ~live).where(jobs.c.id.in_(list(ids))))
+    return {number: bool(ended) for number, ended in rows}
+
+
 def history(
     connection: sa.Connection,
     *,
@@ -91,10 +138,18 @@ def history(
     user: str | None = None,
     outcome: str | None = None,
     name: str | None = None,
-) -> list[int]:
-    """The numbers of ended jobs, the newest first. `outcome` filters by a stage's; `name` is a part of a name."""
+) -> list[Row]:
+    """Ended jobs (id, name, uid, argv_head), the newest first. `outcome` filters by a stage's; `name` is a part of a
+    name."""
     live = sa.exists().where(stages.c.job_id == jobs.c.id, stages.c.state != State.ENDED)
-    query = sa.select(jobs.c.id).where(~live).order_by(jobs.c.id.desc()).limit(limit)
+    first = stages.alias("first")
+    query = (
+        sa.select(jobs.c.id, jobs.c.name, jobs.c.uid, argv_head(first).label("argv_head"))
+        .join(first, sa.and_(first.c.job_id == jobs.c.id, first.c.position == 0))
+        .where(~live)
+        .order_by(jobs.c.id.desc())
+        .limit(limit)
+    )
     if before is not None:
         query = query.where(jobs.c.id < before)
     if user is not None:
@@ -107,7 +162,7 @@ def history(
         query = query.where(sa.exists().where(stages.c.job_id == jobs.c.id, stages.c.outcome.in_(BAD)))
     elif outcome is not None:
         query = query.where(sa.exists().where(stages.c.job_id == jobs.c.id, stages.c.outcome == outcome))
-    return list(connection.execute(query).scalars())
+    return list(connection.execute(query))
 
 
 def environment(connection: sa.Connection, job_id: int) -> dict[str, str]:

@@ -15,9 +15,11 @@ from tests.core.test_plan import NOW, snapshots
 CPU = {"CPU": Pool("CPU", 4), "GPU": Pool("GPU", 1, paused=True)}
 
 
-def reason(stage: Waiting, *others: Waiting, holdings: tuple[Holding, ...] = (), ahead: int = 0) -> tuple[str, str]:
+def reason(
+    stage: Waiting, *others: Waiting, holdings: tuple[Holding, ...] = (), ahead: int = 0, share: int = 99
+) -> tuple[str, str]:
     """What stands in the way of a stage, and how that is told."""
-    decided = plan(Snapshot(CPU, holdings, (stage, *others)), NOW)
+    decided = plan(Snapshot(CPU, holdings, (stage, *others), {"CPU": share}), NOW)
     return decided.blocked[line_of(stage)].obstacle, why(decided, stage, NOW, ahead)
 
 
@@ -56,6 +58,11 @@ EXAMPLES = [
         reason(waiting(5, CPU=1), waiting(4, CPU=4), holdings=(holding(3, CPU=1),)),
         Obstacle.RESERVED,
         "CPU full: next after 4",
+    ),
+    (
+        reason(waiting(5, CPU=2), holdings=(Holding(3, 3, "ann", {"CPU": 2}),), share=3),
+        Obstacle.SHARE,
+        "ann holds as much of CPU as one person may",
     ),
 ]
 

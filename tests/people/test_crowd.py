@@ -1,5 +1,6 @@
 """What one person may take: the daemon stays up, answers the others, and its memory stays bounded."""
 
+import gzip
 import os
 import socket
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from labsched.core.model import JobSpec, StageSpec
 from labsched.errors import BadRequest, Refused, TryLater
 from tests.people.conftest import OpenWorld, config
 from tests.people.test_as_submitter import sh
@@ -22,6 +24,8 @@ connections_per_user = 100
 streams_per_user = 3
 log_size = 200000
 request_size = 4194304
+patience = 2.0
+slots_per_user = { CPU = 3 }
 """
 
 
@@ -242,3 +246,83 @@ def test_a_log_that_may_be_cut_can_be_followed_and_its_stage_cancelled(it: World
 def test_a_request_of_too_many_bytes_says_so(it: World, one: User) -> None:
     with pytest.raises(BadRequest, match="the request is larger than 4194304 bytes: send fewer jobs at a time"):
         one.asks(it).submit(sh("true" + " " * 4 * MIB))
+
+
+def test_a_compressed_request_is_refused_before_it_takes_room(it: World, one: User, two: User) -> None:
+    bomb = gzip.compress(bytes(2**28))
+    before = peak(it)
+    head = f"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n"
+
+    def send() -> bytes:
+        connection = connect(it, head.encode() + bomb)
+        assert connection is not None
+        return connection.recv(65_536)
+
+    assert b"a compressed request is not understood: send it as it is" in one.does(send)
+    two.asks(it).status()
+    assert peak(it) - before < 20 * MIB
+
+
+@pytest.mark.parametrize("say", [b"", b"GET /v1/status HTTP/1.1\r\nHost: x\r\nA"], ids=["nothing", "half a head"])
+def test_who_asks_nothing_is_not_waited_for(say: bytes, it: World, one: User) -> None:
+    def rest() -> bytes:
+        connection = connect(it, say)
+        assert connection is not None
+        try:
+            return connection.recv(100)
+        except ConnectionResetError:
+            return b""
+
+    started = time.monotonic()
+    assert one.does(rest) == b""
+    assert 1 < time.monotonic() - started < 8
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(it: World, one: User) -> None:
+    def rest() -> bytes:
+        connection = connect(it, b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        assert connection is not None
+        return connection.recv(1000)
+
+    assert b"the request did not come to its end within 2 s" in one.does(rest)
+
+
+def test_answers_that_nobody_takes_fill_no_memory(it: World, one: User, two: User) -> None:
+    [number] = one.asks(it).submit(JobSpec("x", (StageSpec("run", ("true", "x" * 1_900_000), {}, "/"),), hold=True))
+    two.asks(it).status()
+    before = peak(it)
+    ask = f"GET /v1/job?ref={number} HTTP/1.0\r\nHost: x\r\n\r\n".encode()
+    with meanwhile(one, it, lambda: [connect(it, ask) for _ in range(90)]):
+        started = time.monotonic()
+        for _ in range(3):
+            two.asks(it).status()
+        assert time.monotonic() - started < 5
+        assert peak(it) - before < 50 * MIB  # all of them: 170
+    eventually(lambda: _answers(it, one))
+    one.asks(it).verb("cancel", number)
+
+
+def test_so_many_kinds_of_jobs_and_no_more(it: World, one: User) -> None:
+    kinds = [JobSpec("x", tuple(_stages(30)), priority=n, hold=True) for n in range(4)]
+    with pytest.raises(Refused, match="may have 100 different priorities and needs: give more of them the same"):
+        one.asks(it).submit(*kinds)
+    one.asks(it).verb("cancel", *one.asks(it).submit(*kinds[:3]))
+
+
+def _stages(count: int) -> Iterator[StageSpec]:
+    """Stages of which no two need the same."""
+    for n in range(count):
+        needs = {"CPU": n % 4} | ({"RAM": n // 4 % 4 - 1} if n // 4 % 4 else {}) | ({"GPU": 0} if n // 16 else {})
+        yield StageSpec(f"s{n}", ("true",), needs, "/")
+
+
+def test_one_person_holds_so_many_slots_and_leaves_the_rest(it: World, one: User, two: User) -> None:
+    mine = one.asks(it).submit(*[sh("sleep 60", name=f"{n}") for n in range(4)])
+    eventually(lambda: [it.job(number).state for number in mine] == ["running"] * 3 + ["waiting"])
+    assert it.job(mine[3]).stages[0].why == f"{one.name} holds as much of CPU as one person may"
+    theirs = two.asks(it).submit(sh("true"))
+    assert two.asks(it).wait(*theirs)[0].outcome == "succeeded"
+    one.asks(it).verb("cancel", *mine)
+    wide = JobSpec("x", (StageSpec("run", ("true",), {"CPU": 4}, "/"),))
+    with pytest.raises(BadRequest, match=r"it needs 4 slots of CPU, and one person may hold 3 \(\[limits\] slots_per"):
+        one.asks(it).submit(wide)
