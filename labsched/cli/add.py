@@ -8,7 +8,7 @@ import click
 
 from labsched.cli import queueing
 from labsched.cli.context import client, json_option, quiet_option, socket_option
-from labsched.cli.types import JOB, PRIORITY, TIME, TIMES
+from labsched.cli.types import JOB, MEMORY, PRIORITY, TIME, TIMES
 from labsched.core.model import JobSpec, Retry
 from labsched.errors import BadRequest
 from labsched.recipes import command, environ
@@ -20,6 +20,7 @@ from labsched.recipes import command, environ
 @click.option("--after", multiple=True, type=JOB, metavar="JOB", help="Start once JOB has succeeded (repeatable).")
 @click.option("--name", metavar="NAME", help="What to call it. Default: its command line.")
 @click.option("--time", "time_limit", type=TIME, metavar="TIME", help="End it after 90 (seconds), 15m, 8h, 2d, 1h30m.")
+@click.option("--memory", type=MEMORY, metavar="SIZE", help="End it where it takes more than 500M, 12G, 1.5T, 12GiB.")
 @click.option("--retry", "times", type=TIMES, default=0, metavar="N", help="Where it fails, try N more times.")
 @click.option("--retry-wait", "wait", type=TIME, metavar="TIME", help="Until the next try; it doubles. Default: 10s.")
 @click.option("--retry-on", "codes", metavar="CODE,...", help="Only for these exit codes (128 + N: signal N).")
@@ -36,6 +37,7 @@ def add(
     after: tuple[str, ...],
     name: str | None,
     time_limit: float | None,
+    memory: int | None,
     times: int,
     wait: float | None,
     codes: str | None,
@@ -51,7 +53,8 @@ def add(
 
     The words of COMMAND are taken as they are; for pipes and redirections give a shell: -- sh -c 'a | b > c'. A
     file for --from has lines such as {"argv": ["python", "a.py"], "needs": {"GPU": 1}, "name": "a", "after": "b"};
-    also known are cwd, env, time, retry, priority and hold. "after" is a number, a name in the same file, or a list.
+    also known are cwd, env, time, memory, retry, priority and hold. "after" is a number, a name in the same file, or a
+    list.
 
     A command that exits with 75 asks to be tried later, and is, however often; with --retry, one that the kernel killed
     for want of memory is tried again with its pools for itself.
@@ -65,7 +68,7 @@ def add(
     env, left_out = environ.full(os.environ)
     folder = _folder()
     if file is not None:
-        if argv or needs or after or name or time_limit or times or priority or hold:
+        if argv or needs or after or name or time_limit or memory or times or priority or hold:
             raise click.UsageError("with --from the file says it all: give no command and no --need, --after, --name …")
         found = queueing.parse_file(file, lambda lines: command.read_jobs(lines, folder))
         if not no_check:
@@ -82,6 +85,7 @@ def add(
         after=after,
         time_limit=time_limit,
         retry=_retry(times, wait, codes),
+        memory=memory,
         priority=priority,
         hold=hold,
     )

@@ -81,6 +81,7 @@ def _stage(stage: Stage, now: datetime, colour: bool) -> list[str]:
         _line("needs", ", ".join(f"{pool}={slots}" for pool, slots in stage.needs.items()) or "nothing"),
     ]
     lines += [_line("time limit", units.duration(stage.time_limit))] if stage.time_limit is not None else []
+    lines += _memory(stage)
     lines += [_line("retry", _retry(stage.retry))] if stage.retry is not None else []
     lines += [_line("output", path) for path in stage.outputs]
     if stage.env_values is UNSET:
@@ -90,6 +91,15 @@ def _stage(stage: Stage, now: datetime, colour: bool) -> list[str]:
         lines += [f"    {table.clean(f'{key}={value}')}" for key, value in sorted(stage.env_values.items())]
     for attempt in stage.attempts:
         lines += _attempt(attempt, now)
+    return lines
+
+
+def _memory(stage: Stage) -> list[str]:
+    if stage.memory_limit is None:
+        return []
+    lines = [_line("memory limit", units.size(stage.memory_limit))]
+    if stage.unfenced:
+        lines.append(_line("", f"not enforced by the kernel here, labsched watches it: {stage.unfenced}"))
     return lines
 
 
@@ -110,6 +120,8 @@ def _attempt(attempt: Attempt, now: datetime) -> list[str]:
         parts.append(f"for {units.duration(((attempt.ended or now) - attempt.started).total_seconds())}")
     parts += [f"peak memory {units.size(attempt.peak_memory)}"] if attempt.peak_memory is not None else []
     parts += [f"CPU time {units.duration(attempt.cpu_time)}"] if attempt.cpu_time is not None else []
+    if attempt.bytes_read is not None and attempt.bytes_written is not None:
+        parts.append(f"read {units.size(attempt.bytes_read)}, wrote {units.size(attempt.bytes_written)}")
     parts += [f"process {attempt.pid}"] if attempt.pid is not None else []
     lines = [_line(f"attempt {attempt.number}", ", ".join(parts))]
     lines += [_line("", attempt.reason)] if attempt.reason else []

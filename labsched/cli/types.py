@@ -120,12 +120,26 @@ class TimeParam(ParamType):
             self.fail(str(error), param, ctx)
 
 
+class MemoryParam(ParamType):
+    """A size of memory: `500M`, `12G`, `12GiB`; in bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from labsched.recipes.command import parse_memory
+
+        try:
+            return value if isinstance(value, int) else parse_memory(str(value))
+        except BadRequest as error:
+            self.fail(str(error), param, ctx)
+
+
 PRIORITY = Whole(-1_000_000, 1_000_000)
 TIMES = Whole(0, 1000)
 SLOTS = Whole(0, 1_000_000)
 POSITIVE = Whole(1, 1_000_000_000)
 COUNT = Whole(0, 1_000_000_000)
-JOB, POOL, BLOCK, TIME = JobParam(), PoolParam(), BlockParam(), TimeParam()
+JOB, POOL, BLOCK, TIME, MEMORY = JobParam(), PoolParam(), BlockParam(), TimeParam(), MemoryParam()
 
 
 def _ask(ctx: click.Context, what: str, kind: Any) -> Any:

@@ -14,6 +14,8 @@ import msgspec
 from labsched import paths
 from labsched.config.places import Place, find
 from labsched.config.schema import Config, sections
+from labsched.core.check import bad_memory
+from labsched.core.units import parse_size
 from labsched.errors import BadRequest
 
 REFERENCES = ("none", "car", "war")
@@ -23,6 +25,7 @@ MAX_SLOTS = 1_000_000
 MAX_GRACE = 3600.0  # seconds
 MAX_LIMIT = 1e9  # seconds
 _ERROR = re.compile(r"Expected `([^`]+)`( [<>]=? \S+)?(?:, got `[^`]+`)? - at `\$\.?([^`]*)`")
+_HINTS = {"socket_mode": ', such as "0660"'} | dict.fromkeys(("denoise_memory", "klusta_memory"), ', such as "12G"')
 _WORDS = {
     "str": "text in quotes",
     "int": "a whole number",
@@ -126,7 +129,7 @@ class _File:
             holder = value
             name, value = next((k, v) for k, v in value.items() if not isinstance(v, int) or isinstance(v, bool))
             place = (*place, name)
-        hint = ', such as "0660"' if place[-1] == "socket_mode" else ""
+        hint = _HINTS.get(place[-1], "")
         self._wrong(place, f"{place[-1]} must be {_WORDS[kind]}{bounds}{hint}, not {_toml(value)}")
         del holder[place[-1]]
 
@@ -156,6 +159,15 @@ class _File:
         for key in ("denoise_time_limit", "klusta_time_limit"):
             if (limit := getattr(sort, key)) is not None and not 0 < limit < MAX_LIMIT:
                 self._wrong(("sort", key), f"{key} must be a number of seconds; leave it out for none")
+
+        for key in ("denoise_memory", "klusta_memory"):
+            if (said := getattr(sort, key)) is None:
+                continue
+            size = parse_size(said)
+            if size is None or bad_memory(size):
+                self._wrong(
+                    ("sort", key), f'{key} = {_toml(said)} is not a size such as "500M" or "12G", of 1 MB or more'
+                )
 
     def _check_slots(self, place: Place, slots: Mapping[str, int], least: int) -> None:
         for pool, n in slots.items():

@@ -119,6 +119,19 @@ class Sort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     denoise_threads: Annotated[int, key("threads of the denoise stage")] = 2
     denoise_time_limit: Annotated[float | None, key("seconds; without it, none", example=14400)] = None
     klusta_time_limit: Annotated[float | None, key("seconds; without it, none", example=864000)] = None
+    denoise_memory: Annotated[
+        str | None,
+        key(
+            "what the denoise stage may take of memory; one that takes more is ended. Without it, no limit",
+            example="16G",
+        ),
+    ] = None
+    klusta_memory: Annotated[
+        str | None,
+        key(
+            "what the klusta stage may take of memory; one that takes more is ended. Without it, no limit", example="8G"
+        ),
+    ] = None
     denoise_retry: Annotated[
         int,
         key(

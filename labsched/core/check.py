@@ -15,6 +15,7 @@ MAX_AFTER = 1000  # jobs that one comes after
 MAX_BYTES = 2 * 1024**2  # of a command line and its environment: no kernel starts a longer one
 MAX_OUTPUTS = 1000
 MAX_PATH = 4096  # bytes
+MIN_MEMORY, MAX_MEMORY = 1_000_000, 10**18  # bytes: a program needs some to start at all
 
 
 def problem(job: JobSpec, pools: Mapping[str, int], shares: Mapping[str, int] | None = None) -> str | None:
@@ -55,6 +56,8 @@ def _bad_stage(stage: StageSpec, pools: Mapping[str, int]) -> str | None:
         return f"its working folder {stage.cwd!r} is not absolute"
     if stage.time_limit is not None and not 0 < stage.time_limit < 1e9:
         return "its time limit is not a sensible number of seconds"
+    if stage.memory is not None and (bad := bad_memory(stage.memory)):
+        return bad
     if stage.retry is not None and (bad := bad_retry(stage.retry)):
         return bad
     for pool, n in stage.needs.items():
@@ -78,6 +81,13 @@ def _too_long(job: JobSpec, stage: StageSpec) -> str | None:
         return f"it has {len(stage.outputs)} outputs, and may have {MAX_OUTPUTS}: name a few that stand for all"
     if any(len(path) > MAX_PATH for path in (stage.cwd, *stage.outputs)):
         return f"a folder or an output has a path of more than {MAX_PATH} characters: no file has"
+    return None
+
+
+def bad_memory(size: int) -> str | None:
+    """Why no stage can have this limit of its memory (bytes), in words; None if one can."""
+    if not MIN_MEMORY <= size <= MAX_MEMORY:
+        return f"a memory of {size} bytes makes no sense: it is 1 MB or more, such as 500M or 12G"
     return None
 
 

@@ -36,6 +36,7 @@ class StageSpec:
     time_limit: float | None = None  # seconds
     env: dict[str, str] = field(default_factory=dict)  # on top of the job's
     retry: Retry | None = None
+    memory: int | None = None  # bytes that all of its processes may have together
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """Something that happened: an attempt ended, and how. Memory in bytes, processor time in seconds.
+    """Something that happened: an attempt ended, and how. Memory, read and written in bytes, processor time in seconds.
 
     The outcome `cancelled` means that it was told to stop; whether a person wanted that, the store knows.
     """
@@ -127,7 +128,9 @@ class Ended:
     signal: str | None = None
     peak_memory: int | None = None
     cpu_time: float | None = None
-    oom: bool = False  # the kernel killed it, or one of its processes, for want of memory
+    bytes_read: int | None = None
+    bytes_written: int | None = None
+    oom: bool = False  # it, or one of its processes, was killed for want of memory, or for taking more than its limit
 
 
 Fact = Began | Ended

@@ -1,5 +1,9 @@
 """Times and sizes in few letters, the same wherever people read them."""
 
+import re
+
+_SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(?:([kmgtp]?)(i?)b?)", re.ASCII | re.IGNORECASE)
+
 
 def duration(seconds: float) -> str:
     """``18s``, ``4m``, ``2h05``, ``3d 4h``; what is negative counts as nothing."""
@@ -21,3 +25,24 @@ def size(count: float) -> str:
             return f"{value:.1f} {unit}" if unit == "GB" else f"{value:.0f} {unit}"
         value /= 1000
     return f"{value:.1f} TB"
+
+
+def short_size(count: float) -> str:
+    """Bytes as one would ask for them, rounded up to two digits: ``340M``, ``18G``."""
+    value, letters = max(count, 1.0), "BKMGTP"
+    while value >= 1000 and len(letters) > 1:
+        value, letters = value / 1000, letters[1:]
+    step = 10 if value > 100 else 1
+    return f"{-int(-value // step) * step}{letters[0]}"
+
+
+def parse_size(text: str) -> int | None:
+    """``12G``, ``12 GB``, ``1.5T``, ``500M``, ``12GiB``, ``1000`` -> bytes; None where it is no size.
+
+    K, M, G, T and P are powers of ten, as `size` writes them; Ki, Mi, Gi, Ti and Pi of two.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if found is None or (found[3] and not found[2]) or len(found[1]) > 20:
+        return None
+    power = " kmgtp".index(found[2].lower() or " ")
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** power)

@@ -135,7 +135,9 @@ class Desk:
             seen = self.look(folder)
             return sight.dim_look(seen) if folder.partition("/")[0] in hidden else seen
 
-        return replace(scene, records=sight.dim(scene.records, person)), look
+        assert self.loop.engine is not None
+        records = sight.dim(scene.records, person)
+        return replace(scene, records=records, unfenced=self.loop.engine.unfenced), look
 
     def rows(self, connection: sa.Connection, ids: list[int], person: Peer) -> tuple[wire.JobRow, ...]:
         scene, look = self.scene(connection, ids, person)

@@ -25,7 +25,12 @@ LITTLE = 1_000_000_000  # bytes free under which the queue is in danger
 
 
 def findings(
-    state: Path, pools: Mapping[str, Pool], sort: Mapping[str, Any], mode: Mode, trouble: str | None
+    state: Path,
+    pools: Mapping[str, Pool],
+    sort: Mapping[str, Any],
+    mode: Mode,
+    trouble: str | None,
+    unfenced: str | None,
 ) -> Iterator[Finding]:
     """One finding after the other: the blocks' folders, the queue, its disk, the machine, the pools."""
     yield Finding(level="ok", what=WHOM[mode])
@@ -56,6 +61,14 @@ def findings(
         yield Finding(level="ok", what=f"{size(free)} are free for {state}")
     memory = psutil.virtual_memory()
     yield Finding(level="ok", what=f"{size(memory.available)} of {size(memory.total)} memory are available")
+    if unfenced:
+        yield Finding(
+            level="note",
+            what=f"the kernel keeps no stage within its --memory, labsched watches them instead: {unfenced}",
+            mend="run the daemon as a service of systemd, with cgroups of version 2",
+        )
+    else:
+        yield Finding(level="ok", what="the kernel keeps each stage within its --memory, in a cgroup of its own")
     words = ", ".join(f"{pool.name} {pool.slots}" + (" (paused)" if pool.paused else "") for pool in pools.values())
     yield Finding(level="ok", what=f"pools: {words}")
     processors = len(psutil.Process().cpu_affinity())

@@ -129,6 +129,7 @@ class Loop:
             env=env,
             outputs=attempt.outputs,
             time_limit=attempt.time_limit,
+            memory=attempt.memory,
             boot_id=attempt.boot_id,
             uid=attempt.uid,
             user=attempt.user,

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import hashlib
 import logging
 import os
 import resource
@@ -91,6 +92,7 @@ async def _serve(
         umask=0o022 if mode is Mode.SHARED else None,  # what a shared account writes is for all
         limits={resource.RLIMIT_NOFILE: privileges.more_descriptors()},
         log_size=config.limits.log_size,
+        name=f"labsched-{hashlib.sha256(os.fsencode(state.resolve())).hexdigest()[:8]}",
     )
     loop.engine = engine
     desk = Desk(loop, config, config_file, state, Peers(mode, config.daemon.admin_group))

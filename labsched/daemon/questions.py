@@ -169,10 +169,11 @@ class Questions:
         trouble = self.desk.loop.trouble or self.desk.loop.engine.trouble
         sort, mode = msgspec.structs.asdict(self.desk.config.sort), self.desk.peers.mode
         config, file, wrong = self.desk.config, self.desk.config_file, self.desk.config_trouble
+        unfenced = self.desk.loop.engine.unfenced
 
         def examine() -> Iterator[wire.Finding]:
             yield from reload.findings(config, file, wrong)
-            yield from findings(self.desk.state, known, sort, mode, trouble)
+            yield from findings(self.desk.state, known, sort, mode, trouble, unfenced)
 
         found = await asyncio.to_thread(lambda: tuple(examine()))
         return reply(wire.Doctor(found))

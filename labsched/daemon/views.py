@@ -31,6 +31,7 @@ class Scene:
     plan: Plan
     ahead: Mapping[int, int]  # by stage: how many of its line are older
     now: float
+    unfenced: str | None = None  # why the kernel keeps no stage that starts within its memory
 
 
 def scene(
@@ -179,6 +180,8 @@ def _stage(
         env_values=env if values else UNSET,
         outputs=tuple(stage.outputs),
         time_limit=stage.time_limit,
+        memory_limit=stage.memory,
+        unfenced=_unfenced(scene, stage, seen),
         retry=wire.Retry(**{**stage.retry, "codes": tuple(stage.retry["codes"])}) if stage.retry else None,
         not_before=moment(stage.not_before) if stage.not_before else None,
         attempts=tuple(
@@ -192,6 +195,8 @@ def _stage(
                 signal=a.signal,
                 peak_memory=a.peak_memory,
                 cpu_time=a.cpu_time,
+                bytes_read=a.bytes_read,
+                bytes_written=a.bytes_written,
                 oom=a.oom,
                 note=a.note,
                 pid=seen.pid if a.ended_at is None else None,
@@ -200,6 +205,12 @@ def _stage(
             for a in attempts
         ),
     )
+
+
+def _unfenced(scene: Scene, stage: Row, seen: Look) -> str | None:
+    if stage.memory is None or stage.state == State.ENDED:
+        return None
+    return seen.unfenced if stage.state == State.RUNNING else scene.unfenced
 
 
 def _state(stages: Sequence[Row]) -> tuple[State, Outcome | None]:

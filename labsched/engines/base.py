@@ -21,17 +21,20 @@ class Order:
     boot_id: str  # of the machine, when the attempt was opened
     uid: int | None = None  # of the submitter
     user: str = ""  # the submitter's name, when it was submitted
+    memory: int | None = None  # bytes that all of its processes may have together
     said: tuple[str, ...] = ()  # variables of `env` that were asked for by name: they go before the account's own
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A running attempt, at a glance. `memory`: bytes, of its whole process tree."""
+    """A running attempt, at a glance. `memory`: bytes, of its whole process tree. `unfenced`: why the kernel does not
+    keep it within its memory, where it should."""
 
     progress: float | None = None
     note: str | None = None
     memory: int | None = None
     pid: int | None = None
+    unfenced: str | None = None
 
 
 Tell = Callable[[Fact], None]
@@ -40,10 +43,15 @@ Tell = Callable[[Fact], None]
 class Engine(Protocol):
     """A place where stages run. It tells what happens through the `Tell` it was made with.
 
-    `trouble` says why nothing can be started at the moment, where that is so; it tries again by itself.
+    `trouble` says why nothing can be started at the moment, where that is so; it tries again by itself. `unfenced` says
+    why the kernel does not keep stages within their memory, where it does not.
     """
 
     trouble: str | None
+
+    @property
+    def unfenced(self) -> str | None:
+        """See above."""
 
     async def open(self) -> None:
         """Get ready."""

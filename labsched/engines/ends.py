@@ -5,7 +5,7 @@ import msgspec
 from labsched import wall
 from labsched.core.model import Ended
 from labsched.core.states import Outcome
-from labsched.core.units import duration, size
+from labsched.core.units import duration, short_size, size
 from labsched.engines import rundir
 from labsched.engines.base import Order
 
@@ -23,7 +23,10 @@ class _Exit(msgspec.Struct, frozen=True):
     missing: tuple[str, ...] = ()
     peak_memory: int | None = None
     cpu_time: float | None = None
+    bytes_read: int | None = None
+    bytes_written: int | None = None
     oom: bool = False
+    over_by: str | None = None  # who has killed it for taking more memory than it may
 
 
 def fact(order: Order, written: dict[str, object]) -> Ended:
@@ -45,6 +48,8 @@ def fact(order: Order, written: dict[str, object]) -> Ended:
         signal=ended.signal,
         peak_memory=ended.peak_memory,
         cpu_time=ended.cpu_time,
+        bytes_read=ended.bytes_read,
+        bytes_written=ended.bytes_written,
         oom=ended.oom and outcome is Outcome.FAILED,
     )
 
@@ -57,8 +62,7 @@ def _judge(order: Order, ended: _Exit) -> tuple[Outcome, str | None]:
     if ended.stopped:
         return Outcome.CANCELLED, None
     if ended.oom and ended.exit_code != 0:
-        peak = f", when its largest process had {size(ended.peak_memory)}" if ended.peak_memory else ""
-        return Outcome.FAILED, f"killed by the kernel for want of memory{peak}"
+        return Outcome.FAILED, _want_of_memory(order, ended)
     if ended.signal:
         return Outcome.FAILED, f"killed by {ended.signal}"
     if ended.exit_code == 0:
@@ -69,3 +73,12 @@ def _judge(order: Order, ended: _Exit) -> tuple[Outcome, str | None]:
     if last and last.lower().startswith("error: "):
         return Outcome.FAILED, last[7:]
     return Outcome.FAILED, f"exit {ended.exit_code}" + (f": {last}" if last else "")
+
+
+def _want_of_memory(order: Order, ended: _Exit) -> str:
+    peak = ended.peak_memory or 0
+    if ended.over_by is None or order.memory is None:
+        return "killed by the kernel for want of memory" + (f", when it had {size(peak)}" if peak else "")
+    more = short_size(1.5 * max(peak, order.memory))  # it got no more than it had, so nobody knows how much it wanted
+    what = f"it used more than its {size(order.memory)} of memory (--memory), peak {size(peak)}"
+    return f"killed by {ended.over_by}: {what}; ask for more, such as {more}"

@@ -9,21 +9,18 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from labsched import wall
 from labsched.core.model import Began, Ended
 from labsched.core.states import Outcome
-from labsched.engines import ends, processes, rundir
+from labsched.engines import ends, parent, processes, rundir
 from labsched.engines.base import Look, Order, Tell
+from labsched.engines.cgroups import Group
+from labsched.engines.fences import Fences
 from labsched.faults import point
 
 log = logging.getLogger(__name__)
-# Neither site nor the user's environment: the parent of all shims starts fast and stays small.
-_SERVE = "import sys; sys.path.insert(0, sys.argv[1]); from labsched.engines.shim import serve; serve(int(sys.argv[2]))"
-_ROOT = str(Path(__file__).parent.parent.parent)
-MAX_MESSAGE = 8_192
 MAX_LAUNCHES = 3
 SWEEP_S = 0.02  # between looks whether what was killed is gone
 _MARK = "LABSCHED_PROGRESS"
@@ -36,7 +33,7 @@ class Local:
 
     With `as_submitter`, each stage runs as the user of its `Order`. `umask`: that of all stages, None for each
     submitter's own. `limits`: resource limits of the stages, as `resource.setrlimit` takes them. `log_size`: bytes of a
-    log, None for any number.
+    log, None for any number. `name`: of the attempts' cgroups; no other daemon on this machine has the same.
     """
 
     def __init__(
@@ -50,8 +47,11 @@ class Local:
         umask: int | None = None,
         limits: Mapping[int, tuple[int, int]] | None = None,
         log_size: int | None = None,
+        name: str | None = None,
     ) -> None:
         self.trouble: str | None = None
+        self._fences = Fences(why="the shims' parent has not started yet")
+        self._name = name or f"labsched-{os.urandom(4).hex()}"
         self._tell = tell
         self._boot_id = boot_id
         self._grace = grace
@@ -73,22 +73,14 @@ class Local:
 
     async def open(self) -> None:
         """Start the shims' parent."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        with theirs:
-            try:
-                self._parent = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-I", "-S", "-X", "utf8", "-c", _SERVE, _ROOT, str(theirs.fileno())),
-                    pass_fds=[theirs.fileno()],
-                    stdin=asyncio.subprocess.DEVNULL,
-                    start_new_session=True,  # an interrupt at the daemon's terminal is the daemon's alone
-                )
-            except OSError:
-                ours.close()
-                raise
-        self._link = ours
-        asyncio.get_running_loop().add_reader(ours, self._hear)
+        self._parent, self._link, self._fences = await parent.start(self._name)
+        asyncio.get_running_loop().add_reader(self._link, self._hear)
         self._respawn = asyncio.create_task(self._again(self._parent))
+
+    @property
+    def unfenced(self) -> str | None:
+        """See `base.Engine`."""
+        return self._fences.why
 
     async def close(self) -> None:
         """Let the parent of the shims go; the shims stay."""
@@ -139,14 +131,23 @@ class Local:
         """See `base.Engine`."""
         fraction, note = rundir.progress(folder)
         started = rundir.read(folder, rundir.STARTED)
-        shim = rundir.holder(folder) if memory and started else None
-        return Look(fraction, note, self._memory.below(shim) if shim else None, started["pid"] if started else None)
+        if started is None:
+            return Look(fraction, note)
+        held = self._held(folder, started) if memory else None
+        return Look(fraction, note, held, started["pid"], started.get("unfenced"))
+
+    def _held(self, folder: str, started: dict[str, Any]) -> int | None:
+        if group := started.get("group"):
+            with contextlib.suppress(OSError, KeyError):
+                return Group(*group).taken().held
+        shim = rundir.holder(folder)
+        return self._memory.below(shim) if shim else None
 
     def _ask(self, order: Order) -> None:
         if order.attempt not in self._orders:
             return  # it was cancelled meanwhile
         message = os.fsencode(f"{order.attempt} {order.folder}")
-        if len(message) > MAX_MESSAGE:
+        if len(message) > parent.MAX_MESSAGE:
             self._end(order, "the path of the state folder is too long")
             return
         if self._link is None:  # the shims' parent died: the next one is asked
@@ -162,7 +163,7 @@ class Local:
     def _hear(self) -> None:
         assert self._link is not None
         try:
-            data, ancillary, _, _ = self._link.recvmsg(MAX_MESSAGE, socket.CMSG_SPACE(4))
+            data, ancillary, _, _ = self._link.recvmsg(parent.MAX_MESSAGE, socket.CMSG_SPACE(4))
         except BlockingIOError:
             return
         except OSError:
@@ -242,11 +243,13 @@ class Local:
             # Its command went with the shim, but not what that has started: as long as it lives the slot is not free.
             spec = rundir.read(order.folder, rundir.SPEC) or self._spec(order)
             mark = os.fsencode(f"{_MARK}={spec['env'][_MARK]}")
-            if processes.kill_marked(mark, spec.get("uid")):
+            where = (rundir.read(order.folder, rundir.STARTED) or spec).get("group")
+            group = Group(*where) if where else None
+            if processes.kill_marked(mark, spec.get("uid")) | (group is not None and group.kill()):
                 self._waiting[order.attempt] = asyncio.get_running_loop().call_later(SWEEP_S, self._find, order)
                 return None
             point("lost.swept", order.folder)
-            return self._end(order, "its shim was killed, so nobody knows how it ended", Outcome.LOST)
+            return self._lost(order, group)
         stopping = order.attempt in self._stopping
         if not stopping and self._launches.get(order.attempt, 0) < MAX_LAUNCHES:
             return self.launch(order)
@@ -257,11 +260,21 @@ class Local:
             return self._end(order, None, Outcome.CANCELLED)
         return self._end(order, f"its shim could not start in {order.folder}: is the disk full?")
 
-    def _end(self, order: Order, reason: str | None, outcome: Outcome = Outcome.FAILED) -> None:
+    def _lost(self, order: Order, group: Group | None) -> None:
+        peak = cpu_time = None
+        if group is not None:
+            with contextlib.suppress(OSError, KeyError):
+                taken, cpu_time = group.taken(), group.cpu_time()
+                peak = max(taken.peak - taken.cache, 0)
+            group.remove()
+        reason = "its shim was killed, so nobody knows how it ended"
+        self._end(order, reason, Outcome.LOST, peak_memory=peak, cpu_time=cpu_time)
+
+    def _end(self, order: Order, reason: str | None, outcome: Outcome = Outcome.FAILED, **known: Any) -> None:
         self._forget(order.attempt)
         started = rundir.read(order.folder, rundir.STARTED)
         began = started["started"] if started else None
-        self._tell(Ended(order.attempt, wall.now(), outcome, reason, began=began))
+        self._tell(Ended(order.attempt, wall.now(), outcome, reason, began=began, **known))
 
     def _forget(self, attempt: int) -> None:
         self._orders.pop(attempt, None)
@@ -285,9 +298,9 @@ class Local:
             self._link.close()
             self._link = None
 
-    async def _again(self, parent: asyncio.subprocess.Process) -> None:
+    async def _again(self, process: asyncio.subprocess.Process) -> None:
         """Replace the shims' parent should it die, and ask the new one for what the old one did not do."""
-        code = await parent.wait()
+        code = await process.wait()
         if self._closed:
             return
         log.error("the shims' parent ended with %s: starting another", code)
@@ -308,6 +321,10 @@ class Local:
         umask = env.pop(UMASK, "")
         # What no other attempt's environment has: whoever has it is of this attempt's tree, wherever it went.
         env[_MARK] = rundir.progress_path(order.folder, own=self._as_submitter)
+        group = self._fences.group(order.attempt)
+        # On version 1 it may take many milliseconds to enter one: only for what needs it.
+        if group is not None and not group.v2 and order.memory is None:
+            group = None
         return {
             "argv": list(order.argv),
             "cwd": order.cwd,
@@ -322,6 +339,9 @@ class Local:
             "user": order.user,
             "limits": self._limits,
             "log_size": self._log_size,
+            "memory": order.memory,
+            "group": [group.path, group.v2] if group is not None else None,
+            "unfenced": self.unfenced if order.memory is not None else None,
         }
 
 

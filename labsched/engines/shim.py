@@ -13,8 +13,8 @@ import contextlib
 import ctypes
 import fcntl
 import gc
+import json
 import os
-import resource
 import signal
 import socket
 import sys
@@ -23,7 +23,8 @@ from typing import Any, NoReturn
 
 from labsched import wall
 from labsched.engines import account as accounts
-from labsched.engines import processes, rundir, start
+from labsched.engines import fences, meter, processes, rundir, start
+from labsched.engines.cgroups import Group
 from labsched.engines.cut import Copier
 from labsched.faults import point
 
@@ -34,16 +35,19 @@ KILL_AGAIN_S = 0.1
 ROOM_AGAIN_S = 1.0
 
 
-def serve(control: int) -> None:
+def serve(control: int, name: str) -> None:
     """Fork a shim for every message ``ATTEMPT FOLDER`` on the socket `control`, until its other end is closed.
 
+    Says first where attempts can have groups, whose names begin with `name`: ``ready`` and `fences.Fences` as JSON.
     Answers ``forked ATTEMPT PID`` with a pidfd of the shim; the shim itself sends ``began ATTEMPT TIME PID``.
     """
     link = socket.socket(fileno=control)
     link.set_inheritable(False)
     libc = ctypes.CDLL(None, use_errno=True)
-    signal.signal(signal.SIGCHLD, _reap)
     accounts.warm()
+    with contextlib.suppress(OSError):
+        link.send(f"ready {json.dumps(fences.find(name))}".encode())
+    signal.signal(signal.SIGCHLD, _reap)
     gc.collect()
     gc.freeze()  # what is here now stays shared with the shims
     while message := _next(link):
@@ -113,7 +117,7 @@ def _run(link: socket.socket, libc: ctypes.CDLL, attempt: str, folder: str) -> N
     try:
         account = accounts.find(spec["uid"], spec["user"]) if spec.get("uid") is not None else None
         copier, output = _output(folder, spec, account)
-        pid = start.start(libc, spec, account, output)
+        group, pid = _start(libc, spec, account, output)
     except (LookupError, start.CannotStart) as error:
         _record(folder, {"error": str(error), "started": started, "ended": wall.now()})
         return
@@ -125,14 +129,18 @@ def _run(link: socket.socket, libc: ctypes.CDLL, attempt: str, folder: str) -> N
     if copier is not None:
         copier.start()
     with contextlib.suppress(OSError):  # a full disk is no reason to leave the command alone
-        rundir.write(folder, rundir.STARTED, {"pid": pid, "started": started})
+        where = [group.path, group.v2] if group is not None else None
+        known = {"pid": pid, "started": started, "group": where, "unfenced": spec.get("unfenced")}
+        rundir.write(folder, rundir.STARTED, known)
     point("shim.noted", folder)
     with contextlib.suppress(OSError):
         link.send(f"began {attempt} {started!r} {pid}".encode())
     link.close()
-    tree = Tree(pid, spec["stop_grace"])
+    tree = Tree(pid, spec["stop_grace"], group, spec.get("memory"))
     tree.watch(spec["time_limit"])
     ended: dict[str, Any] = {"started": started, "ended": wall.now(), **tree.result()}
+    if group is not None:
+        group.remove()
     point("shim.reaped", folder)
     if copier is not None:
         copier.finish()
@@ -140,6 +148,26 @@ def _run(link: socket.socket, libc: ctypes.CDLL, attempt: str, folder: str) -> N
         ended["missing"] = start.missing(libc, spec, account)
     _record(folder, ended)
     point("shim.recorded", folder)
+
+
+def _start(
+    libc: ctypes.CDLL, spec: dict[str, Any], account: accounts.Account | None, output: int
+) -> tuple[Group | None, int]:
+    """Start the command, in its group where it gets one; without a group, `spec` says why it has none."""
+    if said := spec.get("group"):
+        group = Group(*said)
+        try:
+            group.make(spec.get("memory"))
+            return group, start.start(libc, spec, account, output, group)
+        except OSError as error:
+            spec["unfenced"] = f"its cgroup could not be made: {error.strerror}"
+        except start.NoGroup as error:
+            spec["unfenced"] = str(error)
+            group.remove()
+        except start.CannotStart:
+            group.remove()
+            raise
+    return None, start.start(libc, spec, account, output)
 
 
 def _output(folder: str, spec: dict[str, Any], account: accounts.Account | None) -> tuple[Copier | None, int]:
@@ -182,9 +210,11 @@ def _record(folder: str, ended: dict[str, Any]) -> None:
 class Tree:
     """A command and all its descendants, watched by the process that starts them."""
 
-    def __init__(self, pid: int, grace: float) -> None:
+    def __init__(self, pid: int, grace: float, group: Group | None, memory: int | None) -> None:
         self.pid = pid
         self.grace = grace
+        self.group = group
+        self.meter = meter.Meter(os.getpid(), group, memory)
         self.status: int | None = None
         self.killed = False  # a process of it, and not by us
         self.oom_kills = processes.oom_kills()
@@ -194,17 +224,20 @@ class Tree:
         self.empty = False
 
     def watch(self, limit: float | None) -> None:
-        """Return when nothing of the tree is left; end it where it is told to, or takes longer than `limit` seconds.
+        """Return when nothing of the tree is left; end it where it is told to, takes longer than `limit` seconds, or
+        more memory than it may.
 
         What a command leaves behind when it ends is ended too: its slots are about to be given to somebody else.
         """
         deadline = None if limit is None else time.monotonic() + limit
-        while self.status is None and not self.stopped and not self.timed_out:
-            self._wait(deadline)
+        while self.status is None and not self.stopped and not self.timed_out and not self.meter.over:
+            self._wait(self.meter.next if deadline is None else min(deadline, self.meter.next))
+            if time.monotonic() >= self.meter.next:
+                self.meter.look()
             if self.status is None and deadline is not None and time.monotonic() >= deadline:
                 self.timed_out = True
         self.ending = True
-        if not self.empty:
+        if not self.empty and not self.meter.over:
             self._signal(signal.SIGTERM)
             deadline = time.monotonic() + self.grace
             while not self.empty and time.monotonic() < deadline:
@@ -214,18 +247,34 @@ class Tree:
             self._wait(time.monotonic() + KILL_AGAIN_S)
 
     def result(self) -> dict[str, Any]:
-        """How it ended, and what all of it used: exit code or signal, memory in bytes, processor time in seconds."""
+        """How it ended, and what all of it used: exit code or signal, bytes, processor time in seconds."""
         status = 0 if self.status is None else self.status
-        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu_time, bytes_read, bytes_written = meter.usage()
+        oom, over_by = self._oom()
+        with contextlib.suppress(OSError, KeyError):
+            cpu_time = max(cpu_time, (self.group and self.group.cpu_time()) or 0.0)
         return {
             "exit_code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
             "signal": _name(os.WTERMSIG(status)) if os.WIFSIGNALED(status) else None,
             "stopped": self.stopped,
             "timed_out": self.timed_out,
-            "peak_memory": used.ru_maxrss * 1024,
-            "cpu_time": used.ru_utime + used.ru_stime,
-            "oom": self.killed and processes.oom_kills() > self.oom_kills,
+            "peak_memory": self.meter.peak(),
+            "cpu_time": cpu_time,
+            "bytes_read": bytes_read,
+            "bytes_written": bytes_written,
+            "oom": oom,
+            "over_by": over_by,
         }
+
+    def _oom(self) -> tuple[bool, str | None]:
+        """Whether it was killed for want of memory; and by whom, where that was for taking more than it may."""
+        if self.group is None:
+            by_kernel = self.killed and processes.oom_kills() > self.oom_kills
+            return self.meter.over or by_kernel, "labsched" if self.meter.over else None
+        with contextlib.suppress(OSError):
+            if self.group.oom_kills():
+                return True, "the kernel" if self.group.reached_limit() else None
+        return False, None
 
     def _wait(self, deadline: float | None) -> None:
         if deadline is None:
@@ -249,6 +298,8 @@ class Tree:
             self.empty = True
 
     def _signal(self, number: signal.Signals) -> None:
+        if number == signal.SIGKILL and self.group is not None:
+            self.group.kill()  # all at once, also what starts just now
         processes.signal_below(os.getpid(), number)
 
 

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from labsched.engines import account as accounts
 from labsched.engines.account import Account
+from labsched.engines.cgroups import Group
 from labsched.faults import point
 
 PR_SET_PDEATHSIG = 1
@@ -26,14 +27,27 @@ class CannotStart(Exception):
     """Why a command could not be started, in a sentence."""
 
 
-def start(libc: ctypes.CDLL, spec: dict[str, Any], account: Account | None, output: int) -> int:
+class NoGroup(Exception):
+    """Why a command could not be started in its group, in words."""
+
+
+def start(
+    libc: ctypes.CDLL, spec: dict[str, Any], account: Account | None, output: int, group: Group | None = None
+) -> int:
     """Start the command, which does not survive us, with `output` as its stdout and stderr; returns its pid.
 
-    Raises CannotStart.
+    Raises CannotStart, or NoGroup.
     """
     shim = os.getpid()
     reader, writer = os.pipe()
-    pid = os.fork()
+    try:
+        pid = os.fork() if group is None else group.fork()
+    except OSError as error:
+        os.close(reader)
+        os.close(writer)
+        if group is None:
+            raise
+        raise NoGroup(f"its cgroup could not be entered: {error.strerror}") from None
     if pid == 0:
         _child(libc, spec, account, output, writer, shim)
     os.close(writer)

@@ -8,6 +8,7 @@ from typing import Any
 
 from labsched.core.model import JobSpec, Retry, StageSpec
 from labsched.errors import BadRequest
+from labsched.recipes.command import parse_memory
 
 RECIPE = "sort"
 KILLED = (137, 143)  # by KILL or TERM: what the science itself says of its input would only be said again
@@ -105,6 +106,7 @@ def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env:
         outputs=(str(target / f"{name}.denoise.json"),),
         time_limit=settings["denoise_time_limit"],
         retry=_retry(settings["denoise_retry"]),
+        memory=_memory(settings["denoise_memory"]),
         env=_threads(settings["denoise_threads"]),
     )
     klusta = StageSpec(
@@ -119,6 +121,7 @@ def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env:
         outputs=(str(target / f"{name}.kwik"), str(target / f"{name}.sorting.json")),
         time_limit=settings["klusta_time_limit"],
         retry=_retry(settings["klusta_retry"]),
+        memory=_memory(settings["klusta_memory"]),
         env=_threads(threads),
     )
     job = JobSpec(
@@ -136,6 +139,10 @@ def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env:
 
 def _retry(times: int) -> Retry | None:
     return Retry(times, codes=KILLED) if times else None
+
+
+def _memory(said: str | None) -> int | None:
+    return None if said is None else parse_memory(said)
 
 
 def read_table(lines: list[str]) -> list[Row]:

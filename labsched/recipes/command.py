@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from labsched.core.check import bad_retry
+from labsched.core.check import bad_memory, bad_retry
 from labsched.core.model import JobSpec, Retry, StageSpec
+from labsched.core.units import parse_size
 from labsched.errors import BadRequest
 from labsched.recipes.environ import is_text
 
@@ -38,7 +39,8 @@ class Again(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One line of a file for `add --from`. `time` is in seconds, or text as `parse_time` reads it."""
+    """One line of a file for `add --from`: `time` in seconds, or text for `parse_time`; `memory` in bytes, or text for
+    `parse_memory`."""
 
     argv: tuple[str, ...]
     needs: dict[str, int] | None = None
@@ -47,6 +49,7 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     cwd: str | None = None
     env: dict[str, str] = msgspec.field(default_factory=dict)
     time: float | str | None = None
+    memory: int | str | None = None
     retry: int | Again | None = None
     priority: Annotated[int, msgspec.Meta(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = 0
     hold: bool = False
@@ -103,6 +106,21 @@ def check_time(seconds: float) -> float:
     return seconds
 
 
+def parse_memory(text: str) -> int:
+    """``500M``, ``12G``, ``12GiB`` -> bytes; raises BadRequest."""
+    size = parse_size(text)
+    if size is None:
+        raise BadRequest(f"{text!r} is not a size of memory: it is 500M, 12G (12,000,000,000 bytes), 1.5T or 12GiB")
+    return check_memory(size)
+
+
+def check_memory(size: int) -> int:
+    """These bytes, if a stage's memory can be limited to them; raises BadRequest otherwise."""
+    if bad := bad_memory(size):
+        raise BadRequest(bad)
+    return size
+
+
 def check_job_name(name: str) -> str:
     """This name, if a job can be told by it; raises BadRequest otherwise."""
     if not name.strip() or name != name.strip() or len(name) > MAX_NAME or not name.isprintable():
@@ -122,12 +140,14 @@ def expand(
     time_limit: float | None = None,
     extra: Mapping[str, str] | None = None,
     retry: Retry | None = None,
+    memory: int | None = None,
     priority: int = 0,
     hold: bool = False,
 ) -> JobSpec:
     """A command as a job of one stage, `run`.
 
-    `cwd` must be absolute; `extra` comes on top of the environment of whoever asks; `time_limit` is in seconds.
+    `cwd` must be absolute; `extra` comes on top of the environment of whoever asks; `time_limit` is in seconds,
+    `memory` in bytes.
     Without a name a job is called like its command line. Raises BadRequest.
     """
     if not argv or not argv[0]:
@@ -147,6 +167,7 @@ def expand(
         time_limit=None if time_limit is None else check_time(time_limit),
         env=dict(extra or {}),
         retry=retry,
+        memory=None if memory is None else check_memory(memory),
     )
     return JobSpec(
         name=called(argv) if name is None else check_job_name(name),
@@ -201,6 +222,7 @@ def _job(line: str, cwd: Path) -> JobSpec:
         time_limit=parse_time(said.time) if isinstance(said.time, str) else said.time,
         extra=said.env,
         retry=_retry(said.retry),
+        memory=parse_memory(said.memory) if isinstance(said.memory, str) else said.memory,
         priority=said.priority,
         hold=said.hold,
     )

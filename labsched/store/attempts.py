@@ -15,13 +15,25 @@ from labsched.store.moves import Step, move
 from labsched.store.prepared import Prepared, Row, listed, numbers
 from labsched.store.tables import attempts, environments, jobs, stages
 
-_HOW = ("outcome", "reason", "note", "exit_code", "signal", "peak_memory", "cpu_time", "oom")
+_HOW = (
+    "outcome",
+    "reason",
+    "note",
+    "exit_code",
+    "signal",
+    "peak_memory",
+    "cpu_time",
+    "bytes_read",
+    "bytes_written",
+    "oom",
+)
 _OF_ATTEMPT = ("id", "stage_id", "number", "folder", "boot_id")
-_OF_STAGE = ("job_id", "name", "state", "argv", "cwd", "env", "outputs", "needs", "alone", "time_limit", "stop_at")
+_OF_STAGE = ("job_id", "name", "state", "argv", "cwd", "env", "outputs", "needs", "alone")
+_LIMITS = ("time_limit", "memory", "stop_at")
 _ATTEMPTS = (
     sa.select(
         *(attempts.c[name] for name in _OF_ATTEMPT),
-        *(stages.c[name] for name in _OF_STAGE),
+        *(stages.c[name] for name in (*_OF_STAGE, *_LIMITS)),
         *(environments.c.variables, jobs.c.uid, jobs.c.user),
     )
     .join_from(attempts, stages)
@@ -83,6 +95,7 @@ class Open:
     outputs: tuple[str, ...]
     needs: dict[str, int]
     time_limit: float | None
+    memory: int | None  # bytes that it may have
     uid: int
     user: str
     stopping: bool
@@ -139,6 +152,7 @@ def _as_open(row: Row, known: Mapping[str, Pool]) -> Open:
         outputs=tuple(row.outputs),
         needs=taken(row.needs, row.alone, known),
         time_limit=row.time_limit,
+        memory=row.memory,
         uid=row.uid,
         user=row.user,
         stopping=row.stop_at is not None,

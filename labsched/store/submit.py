@@ -18,7 +18,8 @@ from labsched.store.prepared import Prepared
 from labsched.store.tables import dependencies, environments, jobs, stages
 
 _OF_JOB = ("name", "recipe", "key", "user", "uid", "priority", "held_by", "submitted_at", "environment_id")
-_OF_STAGE = ("job_id", "position", "name", "argv", "cwd", "env", "outputs", "needs", "time_limit", "retry", "state")
+_OF_STAGE = ("job_id", "position", "name", "argv", "cwd", "env", "outputs", "needs")
+_HOW = ("time_limit", "memory", "retry", "state")
 
 
 def _insert(table: sa.Table, *names: str) -> Prepared:
@@ -26,7 +27,7 @@ def _insert(table: sa.Table, *names: str) -> Prepared:
 
 
 _JOB = _insert(jobs, *_OF_JOB)
-_STAGE = _insert(stages, *_OF_STAGE)
+_STAGE = _insert(stages, *_OF_STAGE, *_HOW)
 _AFTER = _insert(dependencies, "stage_id", "on_stage_id")
 _ENVIRONMENT = _insert(environments, "digest", "variables")
 _KNOWN = Prepared(sa.select(environments.c.id).where(environments.c.digest == sa.bindparam("digest")))
@@ -89,6 +90,7 @@ def _insert_stage(connection: sa.Connection, job_id: int, position: int, stage: 
         "outputs": list(stage.outputs),
         "needs": stage.needs,
         "time_limit": stage.time_limit,
+        "memory": stage.memory,
         "retry": None if stage.retry is None else asdict(stage.retry),
         "state": State.WAITING,
     }

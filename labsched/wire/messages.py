@@ -37,7 +37,7 @@ class Ref(Struct, frozen=True):
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
-    """One try at a stage. `peak_memory` is that of its largest process, `cpu_time` of its whole tree."""
+    """One try at a stage, and what its whole tree of processes took: docs/reference/protocol.md says what counts."""
 
     number: int
     outcome: Outcome | None = None
@@ -48,7 +48,9 @@ class Attempt(Struct, frozen=True, kw_only=True):
     signal: str | None = None
     peak_memory: int | None = None
     cpu_time: float | None = None
-    oom: bool = False  # the kernel killed it, or one of its processes, for want of memory
+    bytes_read: int | None = None  # from disks
+    bytes_written: int | None = None
+    oom: bool = False  # it, or one of its processes, was killed for want of memory, or for taking more than its limit
     note: str | None = None  # the last progress message
     pid: int | None = None  # of the running command
     log: str
@@ -81,6 +83,8 @@ class Stage(Struct, frozen=True, kw_only=True):
     env_values: dict[str, str] | UnsetType = UNSET  # only to the owner who asked
     outputs: tuple[str, ...] = ()
     time_limit: float | None = None
+    memory_limit: int | None = None
+    unfenced: str | None = None  # why the kernel does not keep it within that limit, where labsched watches it instead
     retry: Retry | None = None
     not_before: datetime | None = None  # when it may start again, where that is still to come
     attempts: tuple[Attempt, ...] = ()

@@ -431,7 +431,11 @@ time.sleep(60)
 
 def test_the_shims_parent_ends_in_silence_when_the_daemon_is_killed(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    words = [sys.executable, "-c", f"from labsched.engines.shim import serve; serve({theirs.fileno()})"]
+    words = [
+        sys.executable,
+        "-c",
+        f"from labsched.engines.shim import serve; serve({theirs.fileno()}, 'labsched-test')",
+    ]
     with ours, theirs, subprocess.Popen(words, pass_fds=[theirs.fileno()], stderr=subprocess.PIPE) as parent:
         theirs.close()
         ours.send(f"1 {tmp_path}".encode())

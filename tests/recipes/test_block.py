@@ -18,6 +18,8 @@ SETTINGS = {
     "denoise_needs": {"RAM": 1},
     "klusta_needs": {"CPU": 3},
     "denoise_threads": 2,
+    "denoise_memory": None,
+    "klusta_memory": "12G",
     "denoise_time_limit": None,
     "klusta_time_limit": 60.0,
     "denoise_retry": 2,

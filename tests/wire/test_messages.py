@@ -34,6 +34,7 @@ stages = st.builds(
     outputs=st.lists(text, max_size=2).map(tuple),
     time_limit=st.none() | st.floats(allow_nan=False, allow_infinity=False),
     env=st.dictionaries(text, text, max_size=2),
+    memory=st.none() | whole,
     retry=st.none() | st.builds(Retry, times=whole, codes=st.lists(whole, max_size=2).map(tuple)),
 )
 jobs = st.builds(
