@@ -109,6 +109,15 @@ def refused(path: Path, text: str | bytes) -> str:
             "the configuration FILE, line 2, [sort]: klusta_time_limit must be a number of seconds; "
             "leave it out for none",
         ),
+        (
+            "[sort]\nklusta_memory = 'much'",
+            'the configuration FILE, line 2, [sort]: klusta_memory = "much" is not a size such as "500M" or '
+            '"12G", of 1 MB or more',
+        ),
+        (
+            "[sort]\ndenoise_memory = 16",
+            'the configuration FILE, line 2, [sort]: denoise_memory must be text in quotes, such as "12G", not 16',
+        ),
         ("[sort\n", "the configuration FILE is not valid TOML: Expected ']'"),
         ("a = 1\na = 2\n", "the configuration FILE is not valid TOML: Cannot overwrite a value (at line 2, column 6)"),
         (b"[sort]\nprobe = '\xff'", "the configuration FILE is not UTF-8 text"),

@@ -13,7 +13,7 @@ from labsched.engines.cgroups import Group
 
 FIRST_S, PERIOD_S, WATCH_S = 0.02, 1.0, 0.2
 LONGER = 1.25  # from one pause to the next: what comes in seconds ends in seconds
-SHARE, WATCH_SHARE = 100, 20  # of the time, looking takes no more than one part of so many
+SHARE, WATCH_SHARE = 100, 20  # of a processor, looking takes no more than one part of so many
 OURS = 3_000_000  # bytes that a fork of the shim's own may take before it is the command
 
 
@@ -40,15 +40,15 @@ class Meter:
 
     def look(self) -> None:
         """Look now; `next` is when to look again (of time.monotonic)."""
-        began = time.monotonic()
+        began = time.process_time()
         with contextlib.suppress(OSError, KeyError):
             if self._group is None:
                 self._look_at_tree()
             else:
                 self._look_at_group(self._group)
-        now = time.monotonic()
+        cost = time.process_time() - began
         self._pause = min(self._pause * LONGER, self._period)
-        self.next = now + max(self._pause, (now - began) * self._share)
+        self.next = time.monotonic() + max(self._pause, cost * self._share)
 
     def peak(self) -> int:
         """Bytes that it had at most, once all of it has ended and been waited for."""

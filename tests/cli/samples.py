@@ -117,6 +117,8 @@ JOB = Job(
                     exit_code=0,
                     peak_memory=10_800_000_000,
                     cpu_time=3000.5,
+                    bytes_read=21_000_000_000,
+                    bytes_written=10_500_000_000,
                     log="/state/attempts/901/log",
                 ),
             ),
@@ -131,6 +133,8 @@ JOB = Job(
             cwd="/",
             env=("HOME", "PATH"),
             time_limit=86_400.0,
+            memory_limit=12_000_000_000,
+            unfenced="this machine has no cgroup for memory",
             attempts=(
                 Attempt(
                     number=1,

@@ -33,6 +33,7 @@ def with_stage(**changes: object) -> JobSpec:
         with_stage(needs={}),
         with_stage(needs={"CPU": 4, "GPU": 0}),
         with_stage(time_limit=0.1),
+        with_stage(memory=1_000_000),
     ],
 )
 def test_what_makes_sense_is_taken(job: JobSpec) -> None:
@@ -67,6 +68,8 @@ def test_what_makes_sense_is_taken(job: JobSpec) -> None:
         (with_stage(cwd="here"), "'here' is not absolute"),
         (with_stage(cwd=""), "is not absolute"),
         (with_stage(time_limit=0.0), "time limit"),
+        (with_stage(memory=0), "memory"),
+        (with_stage(memory=10**19), "memory"),
         (with_stage(time_limit=-1.0), "time limit"),
         (with_stage(time_limit=float("inf")), "time limit"),
         (with_stage(time_limit=float("nan")), "time limit"),

@@ -33,7 +33,7 @@ async def fenced(folder: Path, grace: float = 1.0) -> AsyncIterator[Place]:
             pytest.skip(it.engine.unfenced)
         where = it.engine._fences
         yield it
-    left = [name for name in os.listdir(where.path) if name.startswith(f"{where.name}-")]
+    left = list(Path(where.path).glob(f"{where.name}-*"))
     assert left == []
 
 
@@ -199,7 +199,7 @@ def test_what_an_earlier_daemon_left_behind_is_removed_when_the_next_one_starts(
             it.engine._name, name = it.engine._fences.name, it.engine._name
             assert it.engine._parent is not None
             it.engine._parent.kill()
-            await until(lambda: not os.path.exists(left.path))
+            await until(lambda: not Path(left.path).exists())
             assert name == it.engine._name
 
     asyncio.run(go())

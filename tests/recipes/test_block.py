@@ -52,6 +52,7 @@ def test_what_was_killed_is_tried_again_where_the_configuration_says_so():
     denoise, klusta = expand(BlockRequest(block="b"), SETTINGS, "/usr/bin/python3", {}).job.stages
     assert denoise.retry == Retry(2, codes=(137, 143))
     assert klusta.retry is None
+    assert (denoise.memory, klusta.memory) == (None, 12_000_000_000)
 
 
 def test_what_a_person_says_goes_before_the_configuration():

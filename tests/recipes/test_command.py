@@ -112,6 +112,7 @@ def test_a_line_has_all_that_a_job_can_have() -> None:
         "cwd": "sub",
         "env": {"X": "1"},
         "time": "1h",
+        "memory": "12G",
         "priority": 5,
         "hold": True,
     }
@@ -120,7 +121,7 @@ def test_a_line_has_all_that_a_job_can_have() -> None:
     assert number == 3
     assert (job.name, job.after, job.priority, job.hold) == ("n", (3, "last"), 5, True)
     assert (stage.argv, stage.needs, stage.cwd) == (("a", "b"), {"GPU": 2}, "/here/sub")
-    assert (stage.env, stage.time_limit) == ({"X": "1"}, 3600.0)
+    assert (stage.env, stage.time_limit, stage.memory) == ({"X": "1"}, 3600.0, 12_000_000_000)
 
 
 def test_a_line_with_a_command_alone_needs_one_processor() -> None:
@@ -148,6 +149,9 @@ def test_every_bad_line_is_named_with_what_is_wrong() -> None:
         {"argv": []},
         {"argv": ["true"], "needs": {"CPU": True}},
         {"argv": ["true"], "time": "soon"},
+        {"argv": ["true"], "memory": "much"},
+        {"argv": ["true"], "memory": 5},
+        {"argv": ["true"], "memory": -1},
         {"argv": ["true"], "priority": 10**30},
         {"argv": ["true"], "env": {"A=B": "1"}},
         {"argv": ["true"], "after": 0},
@@ -188,7 +192,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-KEYS = st.sampled_from(["argv", "needs", "name", "after", "cwd", "env", "time", "priority", "hold", "else"])
+KEYS = st.sampled_from(["argv", "needs", "name", "after", "cwd", "env", "time", "memory", "priority", "hold", "else"])
 
 
 @given(st.lists(st.text(max_size=30) | st.dictionaries(KEYS, JSON, max_size=4).map(json.dumps), max_size=3))
