@@ -1,6 +1,7 @@
 """Times and sizes in few letters, the same wherever people read them."""
 
 import re
+from math import ceil
 
 _SIZE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(?:([kmgtp]?)(i?)b?)", re.ASCII | re.IGNORECASE)
 
@@ -28,12 +29,12 @@ def size(count: float) -> str:
 
 
 def short_size(count: float) -> str:
-    """Bytes as one would ask for them, rounded up to two digits: ``340M``, ``18G``."""
+    """Bytes as one would ask for them, rounded up to two digits: ``1.2K``, ``18G``, ``340M``."""
     value, letters = max(count, 1.0), "BKMGTP"
     while value >= 1000 and len(letters) > 1:
         value, letters = value / 1000, letters[1:]
-    step = 10 if value > 100 else 1
-    return f"{-int(-value // step) * step}{letters[0]}"
+    step = 10.0 if value > 100 else 1.0 if value > 10 else 0.1
+    return f"{ceil(value / step - 1e-9) * step:g}{letters[0]}"
 
 
 def parse_size(text: str) -> int | None:

@@ -135,9 +135,9 @@ class Group:
             return False
         return True
 
-    def remove(self) -> bool:
+    def remove(self, tries: int = REMOVALS) -> bool:
         """Remove it, and what a command has made below it; whether it is gone. Kills what is still in it."""
-        for _ in range(REMOVALS):
+        for _ in range(tries):
             try:
                 for folder in reversed(self._folders()):
                     os.rmdir(folder)

@@ -266,7 +266,7 @@ class Local:
             with contextlib.suppress(OSError, KeyError):
                 taken, cpu_time = group.taken(), group.cpu_time()
                 peak = max(taken.peak - taken.cache, 0)
-            group.remove()
+            group.remove(tries=3)  # it is empty, and nobody waits for us here
         reason = "its shim was killed, so nobody knows how it ended"
         self._end(order, reason, Outcome.LOST, peak_memory=peak, cpu_time=cpu_time)
 
