@@ -134,12 +134,27 @@ class MemoryParam(ParamType):
             self.fail(str(error), param, ctx)
 
 
+class SizeParam(ParamType):
+    """A number of bytes: `500M`, `100G`, `1.5T`."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        from labsched.core.units import parse_size
+
+        found = value if isinstance(value, int) else parse_size(str(value))
+        if found is None:
+            self.fail(f"{value!r} is not a size: it is 500M, 100G or 1.5T", param, ctx)
+        return found
+
+
 PRIORITY = Whole(-1_000_000, 1_000_000)
 TIMES = Whole(0, 1000)
 SLOTS = Whole(0, 1_000_000)
 POSITIVE = Whole(1, 1_000_000_000)
 COUNT = Whole(0, 1_000_000_000)
-JOB, POOL, BLOCK, TIME, MEMORY = JobParam(), PoolParam(), BlockParam(), TimeParam(), MemoryParam()
+JOB, POOL, BLOCK = JobParam(), PoolParam(), BlockParam()
+TIME, MEMORY, SIZE = TimeParam(), MemoryParam(), SizeParam()
 
 
 def _ask(ctx: click.Context, what: str, kind: Any) -> Any:

@@ -33,6 +33,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "doctor": ("labsched.cli.doctor:doctor", "Check the installation, and say what to do."),
         "backup": ("labsched.cli.backup:backup", "Copy the queue, while it is in use."),
         "restore": ("labsched.cli.restore:restore", "Go back to a backup of the queue."),
+        "prune": ("labsched.cli.prune:prune", "Remove old jobs, with their logs."),
         "run": ("labsched.cli.run:run", "De-noise and sort one block here and now, without a daemon."),
         "progress": ("labsched.cli.progress:progress", "Tell from inside a stage how far it is."),
         "completion": ("labsched.cli.completion:completion", "Print the completion script of a shell."),

@@ -11,6 +11,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from labsched.daemon.backups import Backups
 from labsched.daemon.changes import Changes
 from labsched.daemon.desk import PERSON, Desk, reply
+from labsched.daemon.pruning import Pruning
 from labsched.daemon.questions import Questions
 from labsched.daemon.reload import Reload
 from labsched.daemon.streams import Streams
@@ -33,6 +34,7 @@ class Api:
         self.changes = Changes(desk)
         self.backups = Backups(desk, self.streams)
         self.reload = reload
+        self.pruning = Pruning(desk, self.streams)
 
     def application(self) -> web.Application:
         """The routes, all under /v1."""
@@ -54,6 +56,7 @@ class Api:
             "jobs/{verb}": self.changes.verb,
             "pools/{name}": self.changes.set_pool,
             "config/reload": self.reload.post,
+            "prune": self.pruning.prune,
         }
         logging.getLogger("aiohttp.server").addFilter(_in_brief)
         app.add_routes([web.get(f"{wire.API}/{what}", handler, allow_head=False) for what, handler in get.items()])

@@ -124,7 +124,8 @@ async def _serve(
         log.info("labsched %s, process %s: state in %s, on %s", __version__, os.getpid(), state, listener.getsockname())
         notify.ready(f"labsched {__version__}")
         hangups.serve(lambda: asyncio.ensure_future(reload.hangup()), stop.set)
-        told = [asyncio.create_task(notify.keep_alive(store)), asyncio.create_task(notify.follow(loop))]
+        beside = [notify.keep_alive(store), notify.follow(loop), api.pruning.daily()]
+        told = [asyncio.create_task(work) for work in beside]
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({turns, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()

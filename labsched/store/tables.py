@@ -31,6 +31,7 @@ jobs = Table(
     Column("environment_id", ForeignKey("environments.id"), nullable=False),
     Index("jobs_name", "name"),
     Index("jobs_key", "key"),
+    Index("jobs_environment", "environment_id"),
     sqlite_autoincrement=True,  # a number is never given twice, whatever is pruned
 )
 

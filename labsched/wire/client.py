@@ -58,6 +58,13 @@ class Client:
         """
         return self._exchange("GET", what, query, None, timeout or 0.0, "1.1", hear)
 
+    def post_lines(self, what: str, body: msgspec.Struct, kind: type[T], timeout: float | None = None) -> Iterator[T]:
+        """POST `body` to /v1/WHAT; the answer's lines as they come, each decoded as `kind`. See `stream`."""
+        rest = b""
+        for piece in self._exchange("POST", what, {}, msgspec.json.encode(body), timeout or 0.0, "1.1"):
+            *whole, rest = (rest + piece).split(b"\n")
+            yield from (self._decode(line, kind) for line in whole)
+
     def _exchange(
         self,
         method: str,

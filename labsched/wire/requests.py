@@ -35,3 +35,14 @@ class PoolSet(Struct, frozen=True, kw_only=True):
 
 class Reload(Struct, frozen=True):
     """POST /v1/config/reload: read the configuration again. Answered by `Reloaded` once it holds."""
+
+
+class Prune(Struct, frozen=True, kw_only=True):
+    """POST /v1/prune: remove jobs that have ended, with their logs; of others' an admin only. Answered by lines of
+    `Pruned`, as it goes on; without any of the first three, what the configuration says is removed.
+    """
+
+    before: float | None = None  # seconds that they have been over for
+    logs_over: int | None = None  # bytes that the logs of what stays may take
+    keep: int | None = None  # that ended last, and stay
+    dry_run: bool = False
