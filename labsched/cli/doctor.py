@@ -20,25 +20,29 @@ from labsched.wire.messages import Daemon, Doctor, Finding
 
 KLUSTA_PATIENCE = 60.0  # seconds: the first import compiles
 KLUSTA = "from labsched.ephys.klusta import compat; compat.apply(); import klusta.launch; print(klusta.__version__)"
+PATIENCE = 3600.0  # seconds: a large queue takes its time
 HUES = {"ok": "green", "note": "dim", "warning": "yellow", "problem": "red"}
 
 
 @click.command()
+@click.option("--full", is_flag=True, help="Look at every row of the queue and every attempt's folder.")
 @click.option("--config", metavar="FILE", help="Where no daemon runs: the configuration to look at.")
+@click.option("--state", metavar="DIR", help="Where no daemon runs: the state folder to look at.")
 @json_option
 @quiet_option
 @socket_option
-def doctor(config: str | None, as_json: bool, quiet: bool) -> int:
-    """Check the installation: daemon, configuration, klusta, folders, permissions and disk; and say what to do.
+def doctor(full: bool, config: str | None, state: str | None, as_json: bool, quiet: bool) -> int:
+    """Check the installation: daemon, configuration, klusta, queue, folders, permissions and disk; and say what to do.
 
     The exit code is 1 if there is a problem. With -q it prints only how many there are.
 
     \b
     Example:
       labsched doctor
+      labsched doctor --full
       labsched doctor --config lab.toml
     """
-    findings = tuple(examine(client(), config))
+    findings = tuple(examine(client(), config, state, full))
     problems = sum(finding.level == "problem" for finding in findings)
     if as_json:
         print_json(Doctor(findings))
@@ -50,7 +54,7 @@ def doctor(config: str | None, as_json: bool, quiet: bool) -> int:
     return 1 if problems else 0
 
 
-def examine(ask: Client, config: str | None) -> Iterator[Finding]:
+def examine(ask: Client, config: str | None, state: str | None = None, full: bool = False) -> Iterator[Finding]:
     """All that can be found out, one after the other."""
     yield Finding(level="ok", what=f"labsched {__version__}, Python {sys.version.split()[0]} ({sys.executable})")
     daemon: Daemon | None = None
@@ -78,11 +82,22 @@ def examine(ask: Client, config: str | None) -> Iterator[Finding]:
     yield from _probe(sort.get("probe"))
     if daemon is None:
         yield from (Finding(level=level, what=what, mend=remedy) for level, what, remedy in folders.examine(sort))
+        yield from _state(state, full)
     else:
         try:
-            yield from ask.get("doctor", Doctor).findings
+            yield from ask.get("doctor", Doctor, timeout=PATIENCE, full=full).findings
         except LabschedError as error:
             yield Finding(level="problem", what=f"the daemon cannot examine itself: {error}", mend="see its log")
+
+
+def _state(state: str | None, full: bool) -> Iterator[Finding]:
+    """What the daemon would say of its state folder."""
+    import time
+
+    from labsched.daemon.examine import examine
+    from labsched.paths import state_folder
+
+    return examine(state_folder(state), full, time.time())
 
 
 def _mapping(sort: configuration.Sort) -> dict[str, Any]:

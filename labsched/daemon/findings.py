@@ -1,9 +1,8 @@
 """What the daemon finds when it examines itself, for `labsched doctor`."""
 
 import shutil
-import sqlite3
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import psutil
 from labsched.core.model import Pool
 from labsched.core.units import size
 from labsched.daemon import privileges
+from labsched.daemon.examine import examine
 from labsched.daemon.privileges import Mode
 from labsched.recipes import folders
 from labsched.wire.messages import Finding
@@ -31,6 +31,7 @@ def findings(
     mode: Mode,
     trouble: str | None,
     unfenced: str | None,
+    full: bool,
 ) -> Iterator[Finding]:
     """One finding after the other: the blocks' folders, the queue, its disk, the machine, the pools."""
     yield Finding(level="ok", what=WHOM[mode])
@@ -44,14 +45,7 @@ def findings(
         yield Finding(level=level, what=what, mend=mend)
     if trouble:
         yield Finding(level="problem", what=f"nothing starts: {trouble}", mend="mend that; it goes on by itself")
-    with closing(sqlite3.connect(f"file:{state / 'queue.db'}?mode=ro", uri=True)) as connection:
-        verdict = connection.execute("PRAGMA quick_check").fetchone()[0]
-    if verdict == "ok":
-        yield Finding(level="ok", what=f"the queue {state / 'queue.db'} is whole")
-    else:
-        yield Finding(
-            level="problem", what=f"the queue is damaged: {verdict}", mend="stop the daemon, restore a backup"
-        )
+    yield from examine(state, full, time.time())
     free = shutil.disk_usage(state).free
     if free < LITTLE:
         yield Finding(

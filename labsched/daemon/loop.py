@@ -13,6 +13,7 @@ from pathlib import Path
 from labsched.core.model import Ended, Fact
 from labsched.daemon.bus import Bus
 from labsched.daemon.clock import Clock
+from labsched.engines import rundir
 from labsched.engines.base import Engine, Order
 from labsched.errors import TryLater
 from labsched.faults import point
@@ -99,12 +100,23 @@ class Loop:
             point("fact.committed", facts)
         for attempt in turn.opened:
             point("attempt.opened", attempt.folder)
+            self._clear(attempt)
             self.engine.launch(self._order(attempt))
         if len(turn.opened) >= HEADS:
             self.wake()  # a line of stages that need nothing may have more than one snapshot shows
         if turn.opened or facts:
             self.bus.changed()
         self._set_alarm(turn.next_at)
+
+    def _clear(self, attempt: attempts.Open) -> None:
+        """An attempt that was opened just now has no folder: one that is there must not be taken for its own."""
+        try:
+            strange = rundir.clear(str(self.folder / attempt.folder))
+        except OSError as error:
+            log.error("%s is in the way of a new attempt: %s", self.folder / attempt.folder, error.strerror)
+        else:
+            if strange is not None:
+                log.warning("%s was there before its attempt: it is %s now", attempt.folder, strange)
 
     def _set_alarm(self, at: float | None) -> None:
         """Have a turn when the next stage's time has come; wall time may have been stepped by then, so look again."""

@@ -28,18 +28,21 @@ def open_queue(state: Path) -> None:
     backup.tidy(state)
     _upgrade(path)
     found: list[str] = []
-    look = threading.Thread(target=_look, args=(path, found), daemon=True)
+    late = threading.Event()
+    look = threading.Thread(target=_look, args=(path, found, late), daemon=True)
     look.start()
     look.join(LOOK_S)
+    late.set()
     if found:
         raise Refused(found[0])
 
 
-def _look(path: Path, found: list[str]) -> None:
+def _look(path: Path, found: list[str], late: threading.Event) -> None:
     """Look for damage; where that takes longer than anybody waits, the daemon's log tells what comes of it."""
     if trouble := damage(path):
         found.append(f"the queue {path} is damaged ({trouble[0]}): {backup.mend(path)}")
-        log.error("%s", found[0])
+        if late.is_set():
+            log.error("%s", found[0])
 
 
 def _upgrade(path: Path) -> None:

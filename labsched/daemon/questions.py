@@ -18,7 +18,7 @@ from labsched.daemon.desk import MAX_DIGITS, MAX_ROWS, PERSON, Desk, flag, not_t
 from labsched.daemon.findings import findings
 from labsched.daemon.peers import may_touch, user_name
 from labsched.daemon.sight import find, shown_name
-from labsched.errors import BadRequest, NotFound
+from labsched.errors import BadRequest, LabschedError, NotFound
 from labsched.store import lines, read
 from labsched.wire import messages as wire
 
@@ -167,13 +167,34 @@ class Questions:
         known = await self.desk.store.read(lines.all_pools)
         assert self.desk.loop.engine is not None
         trouble = self.desk.loop.trouble or self.desk.loop.engine.trouble
+        try:
+            known = await self.desk.store.read(lines.all_pools)
+        except LabschedError as error:
+            known, trouble = {}, str(error)
         sort, mode = msgspec.structs.asdict(self.desk.config.sort), self.desk.peers.mode
         config, file, wrong = self.desk.config, self.desk.config_file, self.desk.config_trouble
         unfenced = self.desk.loop.engine.unfenced
 
         def examine() -> Iterator[wire.Finding]:
             yield from reload.findings(config, file, wrong)
-            yield from findings(self.desk.state, known, sort, mode, trouble, unfenced)
+    async def doctor(self, request: web.Request) -> web.Response:
+        """GET doctor: one at a time, for it reads all of the queue."""
+        async with self.desk.turn(request[PERSON]), self._examining:
+            return await self._examine(flag(request, "full"))
 
-        found = await asyncio.to_thread(lambda: tuple(examine()))
-        return reply(wire.Doctor(found))
+    async def _examine(self, full: bool) -> web.Response:
+        assert self.desk.loop.engine is not None
+        trouble = self.desk.loop.trouble or self.desk.loop.engine.trouble
+        try:
+            known = await self.desk.store.read(lines.all_pools)
+        except LabschedError as error:
+            known, trouble = {}, str(error)
+        sort, mode = msgspec.structs.asdict(self.desk.config.sort), self.desk.peers.mode
+        config, file, wrong = self.desk.config, self.desk.config_file, self.desk.config_trouble
+        unfenced = self.desk.loop.engine.unfenced
+
+        def examine() -> Iterator[wire.Finding]:
+            yield from reload.findings(config, file, wrong)
+            yield from findings(self.desk.state, known, sort, mode, trouble, unfenced, full)
+
+        return reply(wire.Doctor(await asyncio.to_thread(lambda: tuple(examine()))))

@@ -121,6 +121,20 @@ def make(folder: str, open_to_all: bool) -> None:
             os.chmod(path, mode)
 
 
+def clear(folder: str) -> str | None:
+    """Make way for a new attempt where a folder has its name already, as after a queue was replaced by hand.
+
+    Returns where that is now; None where there was none, or its shim lives.
+    """
+    if not os.path.lexists(folder) or holder(folder):
+        return None
+    number = 1
+    while os.path.lexists(other := f"{folder}.before-{number}"):
+        number += 1
+    os.rename(folder, other)
+    return other
+
+
 def give(folder_fd: int, uid: int, gid: int) -> None:
     """Make the folder, in that of an attempt, which is the submitter's own."""
     try:

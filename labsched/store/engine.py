@@ -137,6 +137,12 @@ def readable(error: Exception) -> Exception:
             return TryLater("the queue cannot be written: its file is read-only")
         if "unable to open" in what:
             return TryLater(f"the queue cannot be opened ({what}): is its folder there, writable, and not full?")
+    if isinstance(error, sa.exc.DatabaseError):
+        what = str(error.orig)
+        if "malformed" in what or "not a database" in what or "decode to UTF-8" in what:
+            return LabschedError(
+                f"the queue is damaged ({what}): stop the daemon; at its next start it says what to do"
+            )
     return error
 
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from labsched.core.states import Outcome, State
@@ -34,6 +35,27 @@ def broken(path: Path) -> list[str]:
     """
     with reading(path) as connection:
         return list(_broken(connection))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Of an attempt: whether it has not ended, and when it was written down."""
+
+    open: bool
+    created_at: float
+
+
+def attempts(path: Path) -> dict[str, Row]:
+    """All attempts, by the names of their folders; raises as `broken` does."""
+    with reading(path) as connection:
+        rows = connection.execute("SELECT folder, ended_at IS NULL, created_at FROM attempts")
+        return {folder: Row(bool(is_open), created) for folder, is_open, created in rows}
+
+
+def count(path: Path, table: str) -> int:
+    """How many rows a table has; raises as `broken` does."""
+    with reading(path) as connection:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
 def _pages(connection: sqlite3.Connection, full: bool) -> list[str]:

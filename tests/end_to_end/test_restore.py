@@ -293,3 +293,22 @@ def test_what_root_restores_is_the_daemons() -> None:
         owners = {path: path.stat().st_uid for path in [*state.iterdir(), *Path(kept).rglob("*")]}
         assert {owner for path, owner in owners.items() if path.parent != state / "backups"} == {12345}, owners
         it.start()
+
+
+def test_a_queue_that_was_replaced_by_hand_takes_no_old_folder_for_a_new_attempt() -> None:
+    with world() as it:
+        [one] = it.submit(command(*writes(it, "one"), hold=True))
+        it.stop()
+        shutil.copy(it.folder / "state/queue.db", it.folder / "copy.db")
+        it.start()
+        it.verb("release", one)
+        go(it, "one")
+        it.wait(one)
+        it.stop()
+        shutil.copy(it.folder / "copy.db", it.folder / "state/queue.db")
+        it.start()
+        it.verb("release", one)
+        it.wait(one)
+        assert journal(it) == ["one", "one"]
+        assert (it.folder / "state/attempts/1/run.1.before-1/log").exists()
+        assert "was there before its attempt" in it.log
