@@ -122,11 +122,12 @@ def make(folder: str, open_to_all: bool) -> None:
 
 
 def clear(folder: str) -> str | None:
-    """Make way for a new attempt where a folder has its name already, as after a queue was replaced by hand.
+    """Make way for a new attempt where another one has been in its folder, as after a queue was replaced by hand.
 
     Returns where that is now; None where there was none, or its shim lives.
     """
-    if not os.path.lexists(folder) or holder(folder):
+    left = (os.path.join(folder, name) for name in (BEGUN, STARTED, EXIT))
+    if not any(map(os.path.lexists, left)) or holder(folder):
         return None
     number = 1
     while os.path.lexists(other := f"{folder}.before-{number}"):
