@@ -2,9 +2,11 @@
 
 import contextlib
 import os
+import re
 import signal
 import time
-from collections.abc import Container, Iterator
+from array import array
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from labsched.errors import TryLater
 
 PATIENCE_S = 60.0  # for what is told to end
 LOOK_S = 0.05
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +52,22 @@ class Found:
         return f"{fact.outcome}" + (f": {fact.reason}" if fact.reason else "")
 
 
-def folders(attempts: Path) -> Iterator[Found]:
-    """All attempts that have a folder, by job."""
-    if not attempts.is_dir():
-        return
-    for job in sorted(int(path.name) for path in attempts.iterdir() if path.name.isdecimal()):
-        for path in sorted((attempts / str(job)).iterdir()):
+def jobs(attempts: Path) -> "array[int]":
+    """The jobs that have a folder, in order."""
+    with os.scandir(attempts) as entries:
+        return array("q", sorted(int(entry.name) for entry in entries if _NUMBER.fullmatch(entry.name)))
+
+
+def folders(attempts: Path, of: Iterable[int] | None = None) -> Iterator[Found]:
+    """The attempts (of these jobs) that have a folder, by job."""
+    if of is None:
+        of = jobs(attempts) if attempts.is_dir() else ()
+    for job in of:
+        try:
+            paths = sorted((attempts / str(job)).iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for path in paths:
             stage, dot, number = path.name.rpartition(".")
             if dot and number.isdecimal() and path.is_dir() and not path.is_symlink():
                 yield Found(job, stage, int(number), path)

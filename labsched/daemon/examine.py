@@ -4,6 +4,7 @@ import os
 import pwd
 import sqlite3
 import stat
+from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from labsched.store.upgrade import revision, revisions
 from labsched.wire.messages import Finding
 
 MANY = 20_000  # attempts up to which all their folders are looked at without being asked to
+TOGETHER = 1000  # jobs
 SHOWN = 5
 NOT_BEGUN_S = 60.0  # an attempt that is younger may have no folder yet
 
@@ -65,36 +67,42 @@ def _mend(queue: Path) -> str:
 
 
 def _folders(state: Path, full: bool, now: float) -> Iterator[Finding]:
-    """Attempts and their folders, held against each other."""
-    queue, attempts = state / backup.QUEUE, state / "attempts"
-    if not full and (number := health.count(queue, "attempts")) > MANY:
-        yield Finding(level="note", what=f"the folders of {number} attempts were not looked at", mend="--full does")
-        return
-    try:
-        there = {found.name: found for found in aside.folders(attempts)}  # first: the row of each was there before it
-    except OSError as error:
-        yield Finding(level="problem", what=f"{error.filename or attempts}: {error.strerror}", mend="mend its owner")
-        return
-    rows = health.attempts(queue)
-    strange = [name for name, found in there.items() if name not in rows and found.path.exists()]
+    """Attempts and their folders, held against each other, some jobs at a time."""
+    attempts = state / "attempts"
+    strange: list[str] = []
+    lost: list[str] = []
+    there = without = 0
+    with backup.reading(state / backup.QUEUE) as connection:
+        if not full and (many := health.number(connection, "count(*) FROM attempts")) > MANY:
+            yield Finding(level="note", what=f"the folders of {many} attempts were not looked at", mend="--full does")
+            return
+        jobs = aside.jobs(attempts)
+        last = max(health.number(connection, "max(id) FROM jobs"), jobs[-1] if jobs else 0)
+        for first in range(0, last + 1, TOGETHER):
+            of = jobs[bisect_left(jobs, first) : bisect_left(jobs, first + TOGETHER)]
+            found = {one.name: one for one in aside.folders(attempts, of)}  # first: its row was there before it
+            rows = health.attempts(connection, first, first + TOGETHER - 1)
+            nobodys = [name for name, one in found.items() if name not in rows and one.path.exists()]
+            gone = [name for name in rows if name not in found and not (attempts / name).exists()]
+            there += len(found) - len(nobodys)
+            without += sum(not rows[name].open for name in gone)
+            strange += nobodys
+            lost += [name for name in gone if rows[name].open and rows[name].created_at < now - NOT_BEGUN_S]
     if strange:
         yield Finding(
             level="warning",
             what=f"the queue knows nothing of {_some(strange)}, below {attempts}",
-            mend="look at them, then move them away: an attempt that gets such a name would be taken for ended",
+            mend="look at them; what is not needed any more may be removed",
         )
-    gone = [name for name, row in rows.items() if name not in there and not (attempts / name).exists()]
-    lost = [name for name in gone if rows[name].open and rows[name].created_at < now - NOT_BEGUN_S]
     if lost:
         yield Finding(
             level="problem",
             what=f"the folder of {_some(lost)} is gone, and it has not ended: nobody will know how it ends",
             mend="labsched cancel JOB, then labsched retry JOB",
         )
-    without = sum(not rows[name].open for name in gone)
     if without:
         yield Finding(level="ok", what=f"attempts that have ended, and whose logs were removed: {without}")
-    yield Finding(level="ok", what=f"attempts with their folders: {len(there) - len(strange)}")
+    yield Finding(level="ok", what=f"attempts with their folders: {there}")
 
 
 def _permissions(state: Path) -> Iterator[Finding]:

@@ -143,8 +143,8 @@ class _Work:
             self.over = total - self.wanted.logs_over - (self.so_far.bytes if self.wanted.dry_run else 0)
             async for so_far in self._from(start, newest):
                 yield so_far
-        if not self.wanted.dry_run and self.so_far.jobs:
-            await self._shrink()
+        if not self.wanted.dry_run:
+            await self._shrink()  # also what an earlier run, that was interrupted, has left
         self._set(done=True)
         yield self.so_far
 

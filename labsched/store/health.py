@@ -45,17 +45,19 @@ class Row:
     created_at: float
 
 
-def attempts(path: Path) -> dict[str, Row]:
-    """All attempts, by the names of their folders; raises as `broken` does."""
-    with reading(path) as connection:
-        rows = connection.execute("SELECT folder, ended_at IS NULL, created_at FROM attempts")
-        return {folder: Row(bool(is_open), created) for folder, is_open, created in rows}
+def attempts(connection: sqlite3.Connection, first: int, last: int) -> dict[str, Row]:
+    """The attempts of jobs `first` to `last`, by the names of their folders."""
+    rows = connection.execute(
+        """SELECT a.folder, a.ended_at IS NULL, a.created_at FROM stages s JOIN attempts a ON a.stage_id = s.id
+           WHERE s.job_id BETWEEN ? AND ?""",
+        (first, last),
+    )
+    return {folder: Row(bool(is_open), created) for folder, is_open, created in rows}
 
 
-def count(path: Path, table: str) -> int:
-    """How many rows a table has; raises as `broken` does."""
-    with reading(path) as connection:
-        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+def number(connection: sqlite3.Connection, what: str) -> int:
+    """A number that SQL asks for, such as ``count(*) FROM attempts``."""
+    return int(connection.execute(f"SELECT {what}").fetchone()[0] or 0)
 
 
 def _pages(connection: sqlite3.Connection, full: bool) -> list[str]:
