@@ -98,8 +98,9 @@ async def _serve(
     desk = Desk(loop, config, config_file, state, Peers(mode, config.daemon.admin_group))
     reload = Reload(desk, notify)
     gate = Gate(lambda: desk.config.limits.connections_per_user, lambda: desk.config.limits.patience)
+    api = Api(desk, reload, gate.asked)
     runner = web.AppRunner(
-        Api(desk, reload, gate.asked).application(),
+        api.application(),
         access_log=None,
         handle_signals=False,
         shutdown_timeout=GOODBYE_S,

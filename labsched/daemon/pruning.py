@@ -50,8 +50,8 @@ class Pruning:
 
     async def prune(self, request: web.Request) -> web.StreamResponse:
         """POST prune"""
-        asked = await self.desk.body(request, requests.Prune)
-        wanted = asked if _says_what(asked) else _configured(self.desk.config.prune, asked.dry_run)
+        async with self.desk.body(request, requests.Prune) as asked:
+            wanted = asked if _says_what(asked) else _configured(self.desk.config.prune, asked.dry_run)
         if wanted is None:
             raise BadRequest(NOTHING)
         for name in ("before", "logs_over", "keep"):

@@ -159,27 +159,8 @@ class Questions:
         return await self.desk.answer(request, self.desk.pools)
 
     async def doctor(self, request: web.Request) -> web.Response:
-        """GET doctor: one at a time, for it reads all of the queue."""
-        async with self.desk.turn(request[PERSON]), self._examining:
-            return await self._examine()
-
-    async def _examine(self) -> web.Response:
-        known = await self.desk.store.read(lines.all_pools)
-        assert self.desk.loop.engine is not None
-        trouble = self.desk.loop.trouble or self.desk.loop.engine.trouble
-        try:
-            known = await self.desk.store.read(lines.all_pools)
-        except LabschedError as error:
-            known, trouble = {}, str(error)
-        sort, mode = msgspec.structs.asdict(self.desk.config.sort), self.desk.peers.mode
-        config, file, wrong = self.desk.config, self.desk.config_file, self.desk.config_trouble
-        unfenced = self.desk.loop.engine.unfenced
-
-        def examine() -> Iterator[wire.Finding]:
-            yield from reload.findings(config, file, wrong)
-    async def doctor(self, request: web.Request) -> web.Response:
-        """GET doctor: one at a time, for it reads all of the queue."""
-        async with self.desk.turn(request[PERSON]), self._examining:
+        """GET doctor: one at a time, for it reads all of the queue; in a thread of its own, so not in anybody's turn."""
+        async with self._examining:
             return await self._examine(flag(request, "full"))
 
     async def _examine(self, full: bool) -> web.Response:
