@@ -159,7 +159,7 @@ class Questions:
         return await self.desk.answer(request, self.desk.pools)
 
     async def doctor(self, request: web.Request) -> web.Response:
-        """GET doctor: one at a time, for it reads all of the queue; in a thread of its own, so not in anybody's turn."""
+        """GET doctor: one at a time, for it reads all of the queue, in a thread of its own."""
         async with self._examining:
             return await self._examine(flag(request, "full"))
 
