@@ -16,10 +16,20 @@ from tests.chaos.machine import Found, Processes
 from tests.chaos.place import Place
 
 PAUSE_S = 0.02
-PAUSES_S = (0.0, 0.1, 0.3, 0.6)
+PAUSES_S = (0.0, 0.05, 0.1, 0.3)
 ARMED_S = 12.0  # that a point may wait for somebody
 COLD = 0.1  # of the starts
 ARMED = 6  # points at a time
+VICTIMS = {
+    ("daemon",): 3,
+    ("shim",): 4,
+    ("shim", "shim"): 2,
+    ("stage",): 3,
+    ("stage", "shim"): 1,
+    ("parent",): 2,
+    ("nameless",): 0.5,
+    ("daemon", "shim"): 1,
+}
 WEIGHTS = {"kill": 8, "point": 14, "term": 1, "step": 2, "fill": 1, "busy": 1, "late": 1, "reboot": 0.5}
 STORM_S = 20.0
 LATE_S = 2.0
@@ -105,8 +115,7 @@ class Havoc:
 
     def kill_somebody(self) -> None:
         """kill -9 of one or two processes."""
-        kinds = self.random.choices((["daemon"], ["shim"], ["stage"], ["parent"], ["nameless"], ["daemon", "shim"]),
-                                    (3, 4, 3, 2, 0.5, 1))[0]  # fmt: skip
+        kinds = self.random.choices(list(VICTIMS), list(VICTIMS.values()))[0]
         with Processes(self.place) as processes:
             for kind in kinds:
                 if found := processes.of(kind):

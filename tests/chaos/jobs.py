@@ -55,7 +55,7 @@ def batch(random: Random, who: str, number: int, journal: Path, mark: str, befor
 
 
 def _stage(random: Random, journal: Path, name: str) -> StageSpec:
-    hangs = random.random() < 0.04
+    hangs = random.random() < 0.06
     plan = {
         "codes": random.choice(CODES),
         "seconds": round(random.uniform(0.02, 0.6), 3),
@@ -68,7 +68,7 @@ def _stage(random: Random, journal: Path, name: str) -> StageSpec:
         argv=(sys.executable, "-I", "-S", STAGE, str(journal), json.dumps(plan)),
         needs=dict(random.choice(NEEDS)),
         cwd=random.choice(("/", "/usr")),
-        time_limit=0.5 if hangs else random.choice((None, None, 600.0)),
+        time_limit=random.choice((0.5, 0.5, None)) if hangs else random.choice((None, None, 600.0)),
         env={"EXTRA": name} if random.random() < 0.3 else {},
         retry=random.choice(POLICIES),
     )

@@ -108,14 +108,14 @@ class Person:
             self.mine += said.numbers
 
     def _verb(self, what: str, number: int) -> None:
-        """Ask until there is an answer: nobody takes silence for one."""
+        """Ask until there is an answer; who cancels may leave it at that, for it may be in the queue already."""
         if what == "cancel":
             self.cancelled.add(number)
         end = time.monotonic() + TOLD
         while time.monotonic() < end:
             body = Verb(jobs=(str(number),), reason="chaos" if what == "cancel" else None)
             said, _ = self._ask(what, lambda c, body=body: c.post(f"jobs/{what}", body, Jobs), numbers=(number,))
-            if said.answer != NOBODY:
+            if said.answer != NOBODY or (what == "cancel" and self.random.random() < 0.5):
                 return
             time.sleep(AGAIN_S)
 

@@ -28,6 +28,7 @@ PEOPLE = 4
 SETTLE_S = 120.0
 STEP_S = 7200.0
 PAUSE_S = 0.3
+ENDLESS_S = 3.0  # after which what still runs in peace is taken for a stage that never ends by itself
 
 
 @dataclass
@@ -118,7 +119,8 @@ def _settle(story: Story) -> None:
     place = story.havoc.place
     place.up()
     client = place.client
-    end = time.monotonic() + SETTLE_S
+    began = time.monotonic()
+    end = began + SETTLE_S
     while time.monotonic() < end:
         try:
             for name, slots in LARGEST.items():
@@ -128,6 +130,9 @@ def _settle(story: Story) -> None:
                 return
             if held := [str(row.id) for row in rows if row.held]:
                 client.post("jobs/release", Verb(jobs=tuple(held)), Jobs)
+            running = [row.id for row in rows if row.state == State.RUNNING]
+            if time.monotonic() > began + ENDLESS_S and (endless := set(running) - _cancelled(place)):
+                client.post("jobs/cancel", Verb(jobs=tuple(map(str, sorted(endless)))), Jobs)
         except LabschedError as error:
             story.violated.append(Violation(f"in peace, the daemon says: {error}"))
             place.up()
@@ -135,6 +140,13 @@ def _settle(story: Story) -> None:
         time.sleep(PAUSE_S)
     live = ", ".join(f"{row.id} ({row.state}: {row.why})" for row in rows)
     story.violated.append(Violation(f"after {SETTLE_S:.0f} s of peace these have not ended: {live}"))
+
+
+def _cancelled(place: Place) -> set[int]:
+    """The jobs whose cancel is in the queue: they have to end without another word."""
+    with closing(sqlite3.connect(place.folder / "state" / "queue.db")) as connection:
+        found = connection.execute("SELECT job_id FROM events WHERE kind = 'job.cancelled'").fetchall()
+    return {number for (number,) in found}
 
 
 def _gather(story: Story) -> Evidence:
