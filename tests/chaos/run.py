@@ -5,14 +5,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from tempfile import mkdtemp
 
 from labsched.core.states import State
-from labsched.errors import LabschedError
+from labsched.errors import LabschedError, Refused
 from labsched.faults import POINTS
 from labsched.wire.messages import Doctor, Job, Jobs, Pools, Status
 from labsched.wire.requests import PoolSet, Verb
@@ -128,11 +128,13 @@ def _settle(story: Story) -> None:
             rows = [row for row in client.get("status", Status, limit=5000).jobs if row.state != State.ENDED]
             if not rows:
                 return
-            if held := [str(row.id) for row in rows if row.held]:
-                client.post("jobs/release", Verb(jobs=tuple(held)), Jobs)
-            running = [row.id for row in rows if row.state == State.RUNNING]
-            if time.monotonic() > began + ENDLESS_S and (endless := set(running) - _cancelled(place)):
-                client.post("jobs/cancel", Verb(jobs=tuple(map(str, sorted(endless)))), Jobs)
+            for number in [row.id for row in rows if row.held]:
+                client.post("jobs/release", Verb(jobs=(str(number),)), Jobs)
+            if time.monotonic() > began + ENDLESS_S:
+                running = {row.id for row in rows if row.state == State.RUNNING}
+                for number in sorted(running - _cancelled(place)):
+                    with suppress(Refused):  # it has just ended
+                        client.post("jobs/cancel", Verb(jobs=(str(number),)), Jobs)
         except LabschedError as error:
             story.violated.append(Violation(f"in peace, the daemon says: {error}"))
             place.up()
