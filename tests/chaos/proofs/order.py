@@ -51,11 +51,10 @@ def pools_are_never_over_their_slots(it: Evidence) -> Iterator[Violation]:
     opened = slots_when_opened(it)
     needs = {(row["job_id"], row["name"]): row["needs"] for row in it.rows["stages"]}
     running: set[Key] = set()
-    moments = [(run.begin, 1, key) for key, run in it.runs.items()] + [
-        (run.last, 0, key) for key, run in it.runs.items()
-    ]
-    for t, begins, key in sorted(moments):
-        if not begins:
+    begins = [(run.begin, False, key) for key, run in it.runs.items()]
+    ends = [(run.last, True, key) for key, run in it.runs.items()]  # after its begin, also where both are one line
+    for t, ended, key in sorted(begins + ends):
+        if ended:
             running.discard(key)
             continue
         running.add(key)
