@@ -7,6 +7,7 @@ from pathlib import Path
 
 from alembic import context
 
+from labsched.store import tallies
 from labsched.store.engine import open_engine
 from labsched.store.tables import metadata
 
@@ -14,7 +15,10 @@ from labsched.store.tables import metadata
 def run(connection) -> None:
     context.configure(connection=connection, target_metadata=metadata, render_as_batch=True)
     with context.begin_transaction():
+        tallies.suspend(connection)
         context.run_migrations()
+        if connection.dialect.has_table(connection, "tallies"):
+            tallies.install(connection)
 
 
 given = context.config.attributes.get("connection")

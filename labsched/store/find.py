@@ -4,7 +4,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from labsched.core.states import State
 from labsched.errors import NotFound
 from labsched.store.prepared import Prepared, Row
 from labsched.store.tables import jobs, stages
@@ -12,8 +11,7 @@ from labsched.store.tables import jobs, stages
 _STAGES = Prepared(sa.select(stages).where(stages.c.job_id == sa.bindparam("job")).order_by(stages.c.position))
 _LIVE = Prepared(
     sa.select(jobs.c.id)
-    .join(stages)
-    .where(jobs.c.key == sa.bindparam("key"), jobs.c.id.is_not(sa.bindparam("but")), stages.c.state != State.ENDED)
+    .where(jobs.c.key == sa.bindparam("key"), jobs.c.id.is_not(sa.bindparam("but")), jobs.c.ended_at.is_(None))
     .limit(1)
 )
 
@@ -36,7 +34,7 @@ def find_job(connection: sa.Connection, ref: str, uid: int | None = None) -> sa.
             raise NotFound("there is no job yet" if uid is None else "there is no job of yours yet")
         return row
     named = newest.where(jobs.c.name == ref)
-    live = named.where(sa.exists().where(stages.c.job_id == jobs.c.id, stages.c.state != State.ENDED))
+    live = named.where(jobs.c.ended_at.is_(None))
     own = [] if uid is None else [query.where(jobs.c.uid == uid) for query in (live, named)]
     for query in (*own, live, named):
         row = connection.execute(query).one_or_none()

@@ -123,6 +123,16 @@ RULES = {
     "a stage waits for one that will not succeed": f"""
         SELECT s.job_id FROM stages s WHERE s.state <> 'ended' AND s.state = 'waiting' AND EXISTS (
             SELECT 1 FROM {_BEFORE} WHERE d.stage_id = s.id AND b.state = 'ended' AND b.outcome <> 'succeeded')""",
+    "a job has not ended as its stages have": """
+        SELECT j.id FROM jobs j WHERE (j.ended_at IS NULL) <> EXISTS (
+            SELECT 1 FROM stages s WHERE s.job_id = j.id AND s.state <> 'ended')
+        OR (j.ended_at IS NULL) <> (j.outcome IS NULL)""",
+    "the stages of a line are miscounted": """
+        SELECT max(s.job_id) FROM stages s WHERE s.line IS NOT NULL GROUP BY s.line HAVING count(*) <> coalesce(
+            (SELECT t.number FROM tallies t WHERE t.kind = 'line' AND t.name = s.line), 0)""",
+    "the jobs of a person are miscounted": """
+        SELECT max(j.id) FROM jobs j WHERE j.ended_at IS NULL GROUP BY j.uid HAVING count(*) <> coalesce(
+            (SELECT t.number FROM tallies t WHERE t.kind = 'live' AND t.name = CAST(j.uid AS TEXT)), 0)""",
     "a job has no stages": "SELECT j.id FROM jobs j WHERE NOT EXISTS (SELECT 1 FROM stages s WHERE s.job_id = j.id)",
     "two jobs of the same key have not ended": """
         SELECT max(j.id) FROM jobs j WHERE j.key IS NOT NULL AND EXISTS (

@@ -2,17 +2,10 @@
 
 import sqlalchemy as sa
 
-from labsched.core.states import State
 from labsched.errors import Refused
-from labsched.store.tables import jobs, stages
+from labsched.store.tallies import kinds, live_jobs
 
 MAX_KINDS = 100
-
-
-def live_jobs(connection: sa.Connection, uid: int) -> int:
-    """How many jobs of this person have not ended."""
-    query = sa.select(sa.func.count(sa.distinct(stages.c.job_id))).join(jobs, jobs.c.id == stages.c.job_id)
-    return connection.execute(query.where(stages.c.state != State.ENDED, jobs.c.uid == uid)).scalar_one()
 
 
 def few_kinds(connection: sa.Connection, uid: int) -> None:
@@ -20,15 +13,7 @@ def few_kinds(connection: sa.Connection, uid: int) -> None:
 
     Each is a line of its own, and every decision looks at every line: this is what keeps decisions fast for all.
     """
-    kinds = (
-        sa.select(jobs.c.priority, stages.c.needs)
-        .select_from(stages)
-        .join(jobs, jobs.c.id == stages.c.job_id)
-        .where(stages.c.state != State.ENDED, jobs.c.uid == uid)
-        .distinct()
-        .limit(MAX_KINDS + 1)
-    )
-    if len(connection.execute(kinds).all()) > MAX_KINDS:
+    if kinds(connection, uid) > MAX_KINDS:
         raise Refused(
             f"the jobs that one person has queued may have {MAX_KINDS} different priorities and needs: give more of "
             "them the same"

@@ -10,18 +10,11 @@ import sqlalchemy as sa
 from labsched.core.model import Holding, Needs, Pool, Snapshot, Waiting
 from labsched.core.plan import free_slots
 from labsched.core.states import Outcome, State
+from labsched.store import tallies
 from labsched.store.prepared import Prepared, listed, numbers
 from labsched.store.tables import attempts, dependencies, jobs, pools, stages
 
 HEADS = 64  # stages that need nothing, of a line, that one snapshot shows: those behind them are in nobody's way
-
-
-def _statement_of_lines() -> sa.Select[Any]:
-    # One jump of the index per line, however many stages stand in it.
-    first = sa.select(sa.func.min(stages.c.line).label("line")).where(stages.c.line.is_not(None)).cte(recursive=True)
-    following = sa.select(sa.func.min(stages.c.line)).where(stages.c.line > first.c.line).scalar_subquery()
-    every = first.union_all(sa.select(following).where(first.c.line.is_not(None)))
-    return sa.select(every.c.line)
 
 
 def _statement_of_candidates() -> sa.Select[Any]:
@@ -44,7 +37,6 @@ def _statement_of_candidates() -> sa.Select[Any]:
     )
 
 
-_LINES = Prepared(_statement_of_lines())
 _CANDIDATES = Prepared(_statement_of_candidates())
 _PLACE = Prepared(stages.update().where(stages.c.id == sa.bindparam("stage")).values(line=sa.bindparam("new")))
 _NEXT = Prepared(sa.select(sa.func.min(stages.c.not_before)).where(stages.c.not_before.is_not(None)))
@@ -121,7 +113,7 @@ def snapshot(connection: sa.Connection, shares: Mapping[str, int] | None = None)
     free = free_slots(Snapshot(known, holdings, ()))
     waiting = [
         stage
-        for text in _lines(connection)
+        for text in tallies.lines(connection)
         for stage in heads(connection, text, _room(free, dict(msgspec.json.decode(text)[2])))
     ]
     return Snapshot(known, holdings, tuple(waiting), shares or {})
@@ -151,18 +143,11 @@ def ahead(connection: sa.Connection, waiting: Iterable[tuple[str, int]]) -> dict
 
 def waiting_by_pool(connection: sa.Connection) -> dict[str, int]:
     """How many stages that could start stand in line for each pool."""
-    rows = connection.execute(
-        sa.select(stages.c.line, sa.func.count()).where(stages.c.line.is_not(None)).group_by(stages.c.line)
-    )
     counts: dict[str, int] = {}
-    for text, count in rows:
-        for pool, _ in json.loads(text)[2]:
+    for text, count in tallies.lines(connection).items():
+        for pool, _ in msgspec.json.decode(text)[2]:
             counts[pool] = counts.get(pool, 0) + count
     return counts
-
-
-def _lines(connection: sa.Connection) -> list[str]:
-    return [row.line for row in _LINES.rows(connection) if row.line is not None]
 
 
 def _room(free: dict[str, int], needs: Needs) -> int:

@@ -36,6 +36,20 @@ _UNSUCCESSFUL = Prepared(
     .where(dependencies.c.stage_id == sa.bindparam("stage"), stages.c.outcome != Outcome.SUCCEEDED)
     .order_by(stages.c.id)
 )
+_OF_JOB = stages.c.job_id == jobs.c.id
+_IN_FULL = sa.func.count() == sa.func.count(stages.c.ended_at)
+_OWN = sa.select(stages.c.outcome).where(
+    _OF_JOB, stages.c.outcome != Outcome.SUCCEEDED, stages.c.outcome != Outcome.SKIPPED
+)
+_SKIPPED = sa.select(stages.c.outcome).where(_OF_JOB, stages.c.outcome == Outcome.SKIPPED)
+_END = sa.select(sa.case((_IN_FULL, sa.func.max(stages.c.ended_at)))).where(_OF_JOB).scalar_subquery()
+# The same as `core.states.job_state`; tests hold the two against each other.
+_HOW = sa.func.coalesce(
+    _OWN.order_by(stages.c.position).limit(1).scalar_subquery(), _SKIPPED.limit(1).scalar_subquery(), Outcome.SUCCEEDED
+)
+_SETTLE = Prepared(
+    jobs.update().values(ended_at=_END, outcome=sa.case((_END.is_not(None), _HOW))).where(jobs.c.id.in_(listed()))
+)
 _KEY = Prepared(sa.select(jobs.c.key).where(jobs.c.id == sa.bindparam("job")))
 
 
@@ -129,11 +143,15 @@ def move(connection: sa.Connection, steps: Sequence[Step]) -> None:
     arrow.
     """
     touched: set[int] = set()
+    unsettled: set[int] = set()
     while steps:
+        unsettled |= {step.stage.job_id for step in steps if State.ENDED in (step.to, step.stage.state)}
         _RECORD.many(connection, [step.event() for step in steps])
         last = {step.stage.id: step for step in steps}
         _WRITE.many(connection, [step.values() for step in last.values()])
         steps = _what_follows(connection, last, touched)
+    if unsettled:
+        _SETTLE.run(connection, ids=numbers(unsettled))
     if touched:
         refresh(connection, touched)
 

@@ -7,13 +7,44 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from labsched.core.states import OPEN, Outcome, State
-from labsched.store.tables import attempts, dependencies, environments, events, jobs, pools, stages
+from labsched.core.states import Outcome
+from labsched.store import tallies
+from labsched.store.prepared import Prepared, listed, numbers
+from labsched.store.tables import attempts, dependencies, environments, jobs, pools, stages
 
 Row = sa.Row[Any]
 BAD = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.LOST)
 LARGE = ("argv", "cwd", "env", "outputs", "retry")
 HEAD = 4096  # characters
+_RUNNING = Prepared(
+    sa.select(stages.c.job_id)
+    .distinct()
+    .select_from(attempts)
+    .join(stages, stages.c.id == attempts.c.stage_id)
+    .join(jobs, jobs.c.id == stages.c.job_id)
+    .where(attempts.c.ended_at.is_(None))
+    .order_by(jobs.c.priority.desc(), stages.c.job_id)
+)
+_ROOM = {"room": sa.bindparam("room", type_=sa.Integer), "skipped": sa.bindparam("skipped", type_=sa.Integer)}
+_WAITING = Prepared(
+    sa.select(jobs.c.id)
+    .where(jobs.c.ended_at.is_(None), jobs.c.id.not_in(listed("running")))
+    .order_by(jobs.c.priority.desc(), jobs.c.id)
+    .limit(_ROOM["room"])
+    .offset(_ROOM["skipped"])
+)
+_SINCE = jobs.c.ended_at > sa.bindparam("since")
+_ENDED = Prepared(
+    sa.select(jobs.c.id)
+    .where(_SINCE)
+    .order_by(jobs.c.ended_at.desc(), jobs.c.id.desc())
+    .limit(_ROOM["room"])
+    .offset(_ROOM["skipped"])
+)
+_RECENT = Prepared(sa.select(sa.func.count()).where(_SINCE))
+# As in the index: what a parameter says is not known when the index is chosen.
+_BAD: sa.ColumnElement[bool] = sa.literal_column("outcome IN ('failed', 'timed_out', 'lost')")
+_FAILED = Prepared(sa.select(sa.func.count(jobs.c.ended_at)).where(jobs.c.ended_at >= sa.bindparam("today"), _BAD))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,35 +101,20 @@ def load(connection: sa.Connection, ids: Sequence[int], *, whole: bool = True) -
 def page(connection: sa.Connection, since: float, limit: int, offset: int) -> tuple[list[int], int]:
     """The jobs of the status table, and how many more there are: running ones, waiting ones in the order of the plan
     (priority, then age), and those that ended after `since`, the latest first."""
-    state = sa.func.max(stages.c.state.in_(OPEN)).label("open")
-    live = sa.select(stages.c.job_id, state).where(stages.c.state != State.ENDED).group_by(stages.c.job_id).subquery()
-    total = connection.execute(sa.select(sa.func.count()).select_from(live)).scalar_one()
-    query = sa.select(live.c.job_id).join(jobs, jobs.c.id == live.c.job_id)
-    order = (live.c.open.desc(), jobs.c.priority.desc(), jobs.c.id)
-    ids = list(connection.execute(query.order_by(*order).limit(limit).offset(offset)).scalars())
-    recent = _ended_since(connection, since)
-    room = limit - len(ids)
-    skipped = max(offset - total, 0)
-    return ids + recent[skipped : skipped + room], max(total + len(recent) - offset - limit, 0)
-
-
-def _ended_since(connection: sa.Connection, since: float) -> list[int]:
-    live = sa.select(stages.c.job_id).where(stages.c.state != State.ENDED)
-    query = (
-        sa.select(stages.c.job_id)
-        .where(stages.c.ended_at > since, stages.c.job_id.not_in(live))
-        .group_by(stages.c.job_id)
-        .order_by(sa.func.max(stages.c.ended_at).desc(), stages.c.job_id.desc())
-    )
-    return list(connection.execute(query).scalars())
+    running = [row.job_id for row in _RUNNING.rows(connection)]
+    live, recent = tallies.live_jobs(connection), int(_RECENT.scalar(connection, since=since))
+    ids = running[offset : offset + limit]
+    asked = {"room": limit - len(ids), "skipped": max(offset - len(running), 0)}
+    ids += [row.id for row in _WAITING.rows(connection, running=numbers(running), **asked)]
+    asked = {"room": limit - len(ids), "skipped": max(offset - live, 0)}
+    ids += [row.id for row in _ENDED.rows(connection, since=since, **asked)]
+    return ids, max(live + recent - offset - limit, 0)
 
 
 def counts(connection: sa.Connection, today: float) -> tuple[int, int, int]:
     """Jobs that run, jobs that wait, and jobs that failed since `today` (and were not queued again)."""
-    running = _count(connection, stages.c.state != State.ENDED, stages.c.state.in_(OPEN))
-    live = _count(connection, stages.c.state != State.ENDED)
-    failed = _count(connection, stages.c.ended_at >= today, stages.c.outcome.in_(BAD))
-    return running, live - running, failed
+    running = len(_RUNNING.rows(connection))
+    return running, tallies.live_jobs(connection) - running, int(_FAILED.scalar(connection, today=today))
 
 
 def at_most(connection: sa.Connection, ids: Sequence[int], count: int) -> list[int]:
@@ -125,8 +141,7 @@ def _sizes(connection: sa.Connection, ids: Sequence[int]) -> dict[int, int]:
 
 def known(connection: sa.Connection, ids: Sequence[int]) -> dict[int, bool]:
     """Those of these jobs that there are, and whether each has ended."""
-    live = sa.exists().where(stages.c.job_id == jobs.c.id, stages.c.state != State.ENDED)
-    rows = connection.execute(sa.select(jobs.c.id, ~live).where(jobs.c.id.in_(list(ids))))
+    rows = connection.execute(sa.select(jobs.c.id, jobs.c.ended_at.is_not(None)).where(jobs.c.id.in_(list(ids))))
     return {number: bool(ended) for number, ended in rows}
 
 
@@ -139,14 +154,13 @@ def history(
     outcome: str | None = None,
     name: str | None = None,
 ) -> list[Row]:
-    """Ended jobs (id, name, uid, argv_head), the newest first. `outcome` filters by a stage's; `name` is a part of a
+    """Ended jobs (id, name, uid, argv_head), the newest first. `outcome` filters by a job's; `name` is a part of a
     name."""
-    live = sa.exists().where(stages.c.job_id == jobs.c.id, stages.c.state != State.ENDED)
     first = stages.alias("first")
     query = (
         sa.select(jobs.c.id, jobs.c.name, jobs.c.uid, argv_head(first).label("argv_head"))
         .join(first, sa.and_(first.c.job_id == jobs.c.id, first.c.position == 0))
-        .where(~live)
+        .where(jobs.c.ended_at.is_not(None))
         .order_by(jobs.c.id.desc())
         .limit(limit)
     )
@@ -156,12 +170,10 @@ def history(
         query = query.where(jobs.c.user == user)
     if name is not None:
         query = query.where(jobs.c.name.contains(name, autoescape=True))
-    if outcome == Outcome.SUCCEEDED:
-        query = query.where(~sa.exists().where(stages.c.job_id == jobs.c.id, stages.c.outcome != Outcome.SUCCEEDED))
-    elif outcome == Outcome.FAILED:  # what people mean by it: anything but success and their own cancel
-        query = query.where(sa.exists().where(stages.c.job_id == jobs.c.id, stages.c.outcome.in_(BAD)))
+    if outcome == Outcome.FAILED:  # what people mean by it: anything but success and their own cancel
+        query = query.where(jobs.c.outcome.in_(BAD))
     elif outcome is not None:
-        query = query.where(sa.exists().where(stages.c.job_id == jobs.c.id, stages.c.outcome == outcome))
+        query = query.where(jobs.c.outcome == outcome)
     return list(connection.execute(query))
 
 
@@ -169,16 +181,6 @@ def environment(connection: sa.Connection, job_id: int) -> dict[str, str]:
     """The environment of a job, as it was submitted."""
     query = sa.select(environments.c.variables).join(jobs).where(jobs.c.id == job_id)
     return dict(connection.execute(query).scalar_one())
-
-
-def revision(connection: sa.Connection) -> int:
-    """A number that grows with every event."""
-    return connection.execute(sa.select(sa.func.max(events.c.id))).scalar() or 0
-
-
-def _count(connection: sa.Connection, *where: sa.ColumnElement[bool]) -> int:
-    query = sa.select(sa.func.count(sa.distinct(stages.c.job_id))).where(*where)
-    return connection.execute(query).scalar_one()
 
 
 def open_rows(connection: sa.Connection) -> list[Row]:

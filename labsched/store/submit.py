@@ -30,6 +30,9 @@ _JOB = _insert(jobs, *_OF_JOB)
 _STAGE = _insert(stages, *_OF_STAGE, *_HOW)
 _AFTER = _insert(dependencies, "stage_id", "on_stage_id")
 _ENVIRONMENT = _insert(environments, "digest", "variables")
+_DONE = Prepared(
+    sa.select(sa.func.max(jobs.c.id)).where(jobs.c.key == sa.bindparam("key"), jobs.c.outcome == Outcome.SUCCEEDED)
+)
 _KNOWN = Prepared(sa.select(environments.c.id).where(environments.c.digest == sa.bindparam("digest")))
 
 
@@ -132,9 +135,7 @@ def _check_keys(connection: sa.Connection, specs: Sequence[JobSpec]) -> None:
         seen.add(spec.key)
         if live := live_job(connection, spec.key):
             raise Refused(f"{spec.key} is queued already, as job {live}: see labsched show {live}")
-        undone = sa.exists().where(stages.c.job_id == jobs.c.id, stages.c.outcome != Outcome.SUCCEEDED)
-        query = sa.select(jobs.c.id).where(jobs.c.key == spec.key, ~undone).order_by(jobs.c.id.desc()).limit(1)
-        done = None if spec.again else connection.execute(query).scalar()
+        done = None if spec.again else _DONE.scalar(connection, key=spec.key)
         if done:
             raise Refused(f"{spec.key} is done, by job {done}: give --again to do it once more")
 

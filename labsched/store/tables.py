@@ -29,11 +29,18 @@ jobs = Table(
     Column("held_by", String),
     Column("submitted_at", Float, nullable=False),
     Column("environment_id", ForeignKey("environments.id"), nullable=False),
+    Column("ended_at", Float),  # what follows from its stages, so that nobody has to look at them all
+    Column("outcome", String),
     Index("jobs_name", "name"),
     Index("jobs_key", "key"),
     Index("jobs_environment", "environment_id"),
+    Index("jobs_over", "id", sqlite_where=text("ended_at IS NOT NULL")),
+    Index("jobs_ended", "ended_at", sqlite_where=text("ended_at IS NOT NULL")),
+    Index("jobs_bad", "ended_at", sqlite_where=text("outcome IN ('failed', 'timed_out', 'lost')")),
     sqlite_autoincrement=True,  # a number is never given twice, whatever is pruned
 )
+
+Index("jobs_live", jobs.c.priority.desc(), jobs.c.id, sqlite_where=jobs.c.ended_at.is_(None))
 
 stages = Table(
     "stages",
@@ -113,6 +120,15 @@ pools = Table(
     Column("paused_by", String),
     Column("paused_at", Float),
     Column("configured", Integer),  # the slots that the configuration gave it last
+)
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("kind", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("number", Integer, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 events = Table(

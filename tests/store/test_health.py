@@ -13,6 +13,9 @@ from tests.store.worlds import FAILED, Queue, job, names
 BREAKS = {
     "a stage that runs has no open attempt": "UPDATE attempts SET ended_at = 1, outcome = 'lost' WHERE id = 1",
     "a stage that does not run has an open attempt": "UPDATE attempts SET ended_at = NULL, outcome = NULL WHERE id = 2",
+    "a job has not ended as its stages have": "UPDATE jobs SET ended_at = NULL WHERE outcome IS NOT NULL",
+    "the stages of a line are miscounted": "UPDATE tallies SET number = number + 1 WHERE kind = 'line'",
+    "the jobs of a person are miscounted": "UPDATE tallies SET number = number + 1 WHERE kind = 'live'",
     "a stage has several open attempts": """INSERT INTO attempts (stage_id, number, folder, boot_id, created_at)
         SELECT stage_id, 9, 'x', 'b', 1 FROM attempts WHERE id = 1""",
     "an attempt that has ended has no outcome, or one that has not has one": """UPDATE attempts SET outcome = 'lost'

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from labsched.core.model import Began, Ended, Fact, JobSpec, Retry, StageSpec, Waiting
 from labsched.core.plan import free_slots, plan
-from labsched.core.states import OPEN, Outcome, State
+from labsched.core.states import OPEN, Outcome, State, job_state
 from labsched.errors import LabschedError
-from labsched.store import lines
+from labsched.store import lines, tallies
 from labsched.store.tables import attempts, dependencies, events, jobs, stages
 from tests.store import worlds
 from tests.store.replay import replay
@@ -145,6 +145,9 @@ class Seen:
         self.attempts = rows(attempts)
         self.events = rows(events)
         self.snapshot = lines.snapshot(connection)
+        self.lines = tallies.lines(connection)
+        self.kinds = {job.uid: tallies.kinds(connection, job.uid) for job in self.jobs.values()}
+        self.live = {job.uid: tallies.live_jobs(connection, job.uid) for job in self.jobs.values()}
 
 
 def a_stage_stands_in_line_if_and_only_if_it_may_start(seen: Seen) -> None:
@@ -168,6 +171,25 @@ def an_open_stage_has_one_open_attempt_and_no_other_has_any(seen: Seen) -> None:
 def nothing_waits_for_what_will_not_come(seen: Seen) -> None:
     for stage, earlier in seen.edges:
         assert stage.state != State.WAITING or earlier.outcome in (None, Outcome.SUCCEEDED), (stage, earlier)
+
+
+def a_job_has_ended_as_its_stages_have(seen: Seen) -> None:
+    for job in seen.jobs.values():
+        own = sorted((row for row in seen.stages.values() if row.job_id == job.id), key=lambda row: row.position)
+        state, outcome = job_state([(State(row.state), row.outcome and Outcome(row.outcome)) for row in own])
+        ends = [row.ended_at for row in own]
+        assert (job.outcome, job.ended_at) == ((outcome, max(ends)) if state is State.ENDED else (None, None))
+
+
+def what_the_database_counts_is_true(seen: Seen) -> None:
+    assert seen.lines == Counter(row.line for row in seen.stages.values() if row.line is not None)
+    assert seen.kinds == {
+        uid: len({(seen.jobs[row.job_id].priority, row.needs) for row in seen.stages.values()
+                  if row.ended_at is None and seen.jobs[row.job_id].uid == uid})
+        for uid in seen.live
+    }  # fmt: skip
+    live = Counter(job.uid for job in seen.jobs.values() if job.ended_at is None)
+    assert {uid: seen.live[uid] for uid in seen.live} == {job.uid: live[job.uid] for job in seen.jobs.values()}
 
 
 def no_two_live_jobs_have_one_key(seen: Seen) -> None:
@@ -204,6 +226,8 @@ CHECKS = (
     a_stage_stands_in_line_if_and_only_if_it_may_start,
     an_open_stage_has_one_open_attempt_and_no_other_has_any,
     nothing_waits_for_what_will_not_come,
+    a_job_has_ended_as_its_stages_have,
+    what_the_database_counts_is_true,
     no_two_live_jobs_have_one_key,
     the_events_tell_it_all,
     the_plan_sees_enough_of_every_line,

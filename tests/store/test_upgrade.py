@@ -102,7 +102,7 @@ def schema(connection: sa.Connection) -> dict[str, object]:
     return {
         name: " ".join(sql.split()) if kind == "index" else "AUTOINCREMENT" in sql
         for kind, name, table, sql in master
-        if table in metadata.tables
+        if table in metadata.tables and kind != "trigger"
     }
 
 
