@@ -70,7 +70,7 @@ def test_an_index_that_does_not_fit_its_table_is_found_in_full(state: Path) -> N
     statement(state, "CREATE INDEX x ON jobs (name)")
     with closing(sqlite3.connect(state / "queue.db")) as connection:
         connection.execute("PRAGMA writable_schema=ON")
-        connection.execute("UPDATE sqlite_master SET sql = 'CREATE INDEX x ON jobs (uid)' WHERE name = 'x'")
+        connection.execute("UPDATE sqlite_master SET sql = 'CREATE INDEX x ON jobs (recipe)' WHERE name = 'x'")
         connection.commit()
     assert said(state) == {}
     assert "problem" in said(state, full=True).values()
