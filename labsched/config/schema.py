@@ -53,17 +53,17 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[prune]: which ended jobs and logs the daemon removes by itself, once a day. Without a key here: none."""
 
     after_days: Annotated[
-        float | None,
+        Annotated[float, msgspec.Meta(ge=0)] | None,
         key("ended jobs go, with their logs, once they have been over for so many days", example=180),
     ] = None
     logs_gb: Annotated[
-        float | None,
+        Annotated[float, msgspec.Meta(ge=0)] | None,
         key(
             "the oldest ended jobs go, until the logs of those that remain take no more than so many GB (10^9 bytes)",
             example=100,
         ),
     ] = None
-    keep: Annotated[int, key("so many of the jobs that ended last are kept, whatever the other keys say")] = 0
+    keep: Annotated[int, key("so many of the jobs that ended last are kept, whatever the other keys say", ge=0)] = 0
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

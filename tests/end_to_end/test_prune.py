@@ -2,10 +2,12 @@
 
 import json
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -124,6 +126,18 @@ def test_one_that_is_no_folder_is_told_and_the_others_go(it: World) -> None:
     assert (last.jobs, len(last.errors)) == (1, 1)
     assert history(it) == [1]
     assert (it.folder / "elsewhere/log").exists()
+
+
+def test_the_queues_file_becomes_smaller(it: World) -> None:
+    large = [replace(command("true", hold=True), env={"N": str(n), "X": "x" * 10_000}) for n in range(600)]
+    numbers = it.submit(*large)
+    it.verb("cancel", *numbers)
+    queue = it.folder / "state/queue.db"
+    with closing(sqlite3.connect(queue)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    assert queue.stat().st_size > 5_000_000
+    assert pruned(it, "--before", "0.001")["jobs"] == 600
+    assert queue.stat().st_size < 1_000_000
 
 
 def test_rows_whose_folders_are_gone_are_no_error(it: World) -> None:
