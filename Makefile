@@ -11,10 +11,12 @@ SERVER_PYTHON ?= $(or $(wildcard /usr/bin/python3),python3)
 PREFIX ?= /usr/local
 OPT ?= /opt/labsched
 SERVER := build/server
+REQUESTS ?= 100000
+SEED ?=
 VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' labsched/__init__.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install uninstall user-service deb test-deb demo test chaos lint format clean bench-pools
+.PHONY: help venv install uninstall user-service deb test-deb demo test chaos fuzz lint format clean bench-pools
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +37,9 @@ lint: $(TOOLS) ## ruff, mypy (strict on core, wire and store) and the import dir
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports --config setup.cfg
+
+fuzz: venv $(TOOLS) ## REQUESTS=100000 of two users and an admin, from SEED on, against a daemon of its own; as root
+	$(VENV)/bin/python -m tests.fuzz $(REQUESTS) $(SEED)
 
 bench-pools: venv ## twelve blocks through RAM=2 and CPU=4: the most at once, and how long slots stand idle
 	$(VENV)/bin/python benchmarks/pools.py

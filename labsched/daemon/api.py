@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from labsched.daemon.backups import Backups
 from labsched.daemon.changes import Changes
 from labsched.daemon.desk import PERSON, Desk, reply
+from labsched.daemon.noise import Noise
 from labsched.daemon.pruning import Pruning
 from labsched.daemon.questions import Questions
 from labsched.daemon.reload import Reload
@@ -50,6 +50,7 @@ class Api:
             "pools": self.questions.pools,
             "doctor": self.questions.doctor,
             "backup": self.backups.backup,
+            "openapi.json": self.questions.openapi,
         }
         post: dict[str, Handler] = {
             "jobs": self.changes.submit,
@@ -58,7 +59,7 @@ class Api:
             "config/reload": self.reload.post,
             "prune": self.pruning.prune,
         }
-        logging.getLogger("aiohttp.server").addFilter(_in_brief)
+        logging.getLogger("aiohttp.server").addFilter(Noise())
         app.add_routes([web.get(f"{wire.API}/{what}", handler, allow_head=False) for what, handler in get.items()])
         app.add_routes([web.post(f"{wire.API}/{what}", handler) for what, handler in post.items()])
         return app
@@ -87,11 +88,3 @@ class Api:
         except Exception:
             log.exception("%s %s", request.method, request.path)
             return reply(wire.Error("something went wrong in the daemon: its log says what"), 500)
-
-
-def _in_brief(record: logging.LogRecord) -> bool:
-    """What is no HTTP is a mistake of whoever sent it: a line of the daemon's log, and no traceback."""
-    error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, HttpProcessingError | web.RequestPayloadError):
-        record.msg, record.args, record.exc_info = f"refused what is no HTTP: {' '.join(str(error).split())}", (), None
-    return True

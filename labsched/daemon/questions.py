@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 
 import msgspec
 import sqlalchemy as sa
@@ -158,6 +159,10 @@ class Questions:
         """GET pools"""
         return await self.desk.answer(request, self.desk.pools)
 
+    async def openapi(self, _request: web.Request) -> web.Response:
+        """GET openapi.json"""
+        return web.Response(body=_openapi(), content_type="application/json")
+
     async def doctor(self, request: web.Request) -> web.Response:
         """GET doctor: one at a time, for it reads all of the queue, in a thread of its own."""
         async with self._examining:
@@ -179,3 +184,10 @@ class Questions:
             yield from findings(self.desk.state, known, sort, mode, trouble, unfenced, full)
 
         return reply(wire.Doctor(await asyncio.to_thread(lambda: tuple(examine()))))
+
+
+@cache
+def _openapi() -> bytes:
+    from labsched.wire.openapi import document  # few ask
+
+    return msgspec.json.encode(document())

@@ -18,6 +18,7 @@ from labsched.ephys.probes.files import builtin
 from labsched.ephys.readers.flat import KEYS
 from labsched.recipes.command import Line
 from labsched.wire import messages, requests
+from labsched.wire.openapi import ROUTES, document
 from tests.docs.pages import PAGES, ROOT, anchors, commands, fences, links, name, spans, table, tokens
 from tests.docs.write_cli import MARK, PAGE, helps
 from tests.docs.write_cli import commands as every_command
@@ -183,10 +184,32 @@ def test_the_protocol_page_has_every_field_of_every_message() -> None:
 def test_the_protocol_page_has_every_route() -> None:
     source = (ROOT / "labsched/daemon/api.py").read_text()
     gets, _, posts = source.partition("post: dict")
-    route = re.compile(r'"([\w/{}]+)": self\.')
+    route = re.compile(r'"([\w/{}.]+)": self\.')
     routes = {f"GET /v1/{what}" for what in route.findall(gets)} | {f"POST /v1/{what}" for what in route.findall(posts)}
     said = {codes(row[0])[0] for row in table(DOCS / "reference/protocol.md", "## Requests")}
     assert said == {route.replace("{verb}", "VERB").replace("{name}", "NAME") for route in routes}
+
+
+def test_the_openapi_document_has_every_route_and_every_schema_that_it_names() -> None:
+    source = (ROOT / "labsched/daemon/api.py").read_text()
+    gets, _, posts = source.partition("post: dict")
+    route = re.compile(r'"([\w/{}.]+)": self\.')
+    routes = {("GET", what) for what in route.findall(gets)} | {("POST", what) for what in route.findall(posts)}
+    assert {(route.method, route.path) for route in ROUTES} == routes
+    made = document()
+    named = set(re.findall(r"#/components/schemas/([\w.]+)", msgspec.json.encode(made).decode()))
+    assert named <= set(made["components"]["schemas"])
+    assert made["components"]["schemas"]["Verb"]["required"] == ["jobs"]
+
+
+def test_the_openapi_document_has_every_parameter_of_the_protocol_page() -> None:
+    said = {
+        codes(row[0])[0]: set(re.findall(r"`(\w+)[=`]", row[1]))
+        for row in table(DOCS / "reference/protocol.md", "## Requests")
+    }
+    for route in ROUTES:
+        if route.method == "GET":
+            assert set(route.query) == said[f"GET /v1/{route.path}"], route.path
 
 
 def test_the_arrows_of_the_states_are_the_codes() -> None:
