@@ -101,15 +101,15 @@ def kill_marked(mark: bytes, uid: int | None = None) -> bool:
     has no environment yet, so it counts as one that may be there.
     """
     found = False
-    for pid in table():
+    for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))):
         if not _has(pid, mark, uid):
-            found = found or _executes(pid)
+            found = found or _executes(pid, uid)
             continue
+        found = True
         with contextlib.suppress(OSError):
             pidfd = os.pidfd_open(pid)
             try:
                 if _has(pid, mark, uid):  # so the pidfd is no stranger's that has got the number since
-                    found = True
                     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             finally:
                 os.close(pidfd)
@@ -137,17 +137,18 @@ def _has(pid: int, mark: bytes, uid: int | None) -> bool:
         return False
 
 
-def _executes(pid: int) -> bool:
+def _executes(pid: int, uid: int | None) -> bool:
     """Whether a process is in the middle of an exec: it has memory, but not yet an environment."""
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
+        with open(f"/proc/{pid}/environ", "rb") as file:  # which nobody reads of a stranger's
             if file.read(1):
                 return False
         with open(f"/proc/{pid}/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()
-    except OSError:  # gone, or nobody of ours
+        size, end = int(fields[20]), int(fields[48])
+        return size > 0 and end == 0 and (uid is None or _real_uid(pid) == uid)
+    except (OSError, IndexError, ValueError):
         return False
-    return int(fields[20]) > 0 and int(fields[48]) == 0  # its size, and where its environment ends
 
 
 def _real_uid(pid: int) -> int:

@@ -204,16 +204,18 @@ def test_what_is_just_executing_a_program_is_not_overlooked() -> None:
     # `environ` is empty from the exec's beginning to its end; a kernel thread's and a zombie's always are.
     with subprocess.Popen(["sleep", "60"]) as other:
         try:
-            eventually(lambda: not processes._executes(other.pid))
+            eventually(lambda: not processes._executes(other.pid, None))
         finally:
             other.kill()
             os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
-        assert not processes._executes(other.pid)
-    assert not processes._executes(2)
-    assert not processes._executes(os.getpid())
+        assert not processes._executes(other.pid, None)
+    assert not processes._executes(2, None)
+    assert not processes._executes(os.getpid(), None)
     with subprocess.Popen([sys.executable, "-I", "-S", "-c", EXECUTES], stdout=subprocess.PIPE) as many:
         try:
-            eventually(lambda: processes._executes(many.pid))
+            eventually(lambda: processes._executes(many.pid, None))
+            eventually(lambda: processes._executes(many.pid, os.getuid()))
+            assert not any(processes._executes(many.pid, os.getuid() + 1) for _ in range(200))
         finally:
             many.kill()
 
