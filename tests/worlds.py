@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from labsched.core.model import JobSpec, StageSpec
-from labsched.errors import NoDaemon
+from labsched.errors import NoDaemon, Refused
 from labsched.store.upgrade import upgrade
 from labsched.wire.client import Client
 from labsched.wire.messages import Daemon, Job, Jobs, Status, Submitted, Waited
@@ -133,9 +133,10 @@ def world(config: str = QUICK, kind: type[W] = World) -> Iterator[W]:  # type: i
         finally:
             if it.process is None or it.process.poll() is not None:
                 it.start()
-            live = [row.id for row in it.status(limit=1000).jobs if row.state != "ended"]
-            if live:
-                it.verb("cancel", *live)
+            for row in it.status(limit=1000).jobs:
+                if row.state != "ended":
+                    with suppress(Refused):  # it has ended by now
+                        it.verb("cancel", row.id)
             it.stop()
         assert "Traceback" not in it.log, it.log
 
