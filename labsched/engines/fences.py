@@ -21,6 +21,7 @@ from labsched.engines.cgroups import Group
 
 MIN_LIMIT = 64 * 1024**2  # bytes, of the trial
 SYSTEMD = "/run/systemd/system"
+BELOW = ".daemon"  # the group that we move into, so that our own can be divided
 
 
 class Fences(NamedTuple):
@@ -107,14 +108,13 @@ def _own(kind: str) -> str | None:
 
 def _prepare(own: str, name: str) -> str:
     """The group to make others in, in a hierarchy of version 2: one that is ours to divide, with no process in it."""
-    if not _has_memory(own):
-        raise _Cannot(f"the cgroup {own} does not have the controller for memory")
-    base = own
-    if os.path.exists(f"{own}/cgroup.type"):  # else it is the root, where processes and groups lie side by side
-        if _delegated(os.path.dirname(own)):
-            base = os.path.dirname(own)
-        else:
-            _evacuate(own, name)
+    above = os.path.dirname(own)
+    moved = os.path.basename(own).startswith("labsched-") and own.endswith(BELOW)  # as another of our parents was
+    base = above if moved or (_delegated(above) and not _delegated(own)) else own
+    if not _has_memory(base):
+        raise _Cannot(f"the cgroup {base} does not have the controller for memory")
+    if base == own and os.path.exists(f"{own}/cgroup.type"):  # else it is the root, which may have both
+        _evacuate(own, name)
     with open(f"{base}/cgroup.subtree_control") as file:
         given = file.read().split()
     if "memory" not in given:
@@ -135,7 +135,7 @@ def _evacuate(own: str, name: str) -> None:
     ours = {os.getpid(), os.getppid(), *processes.descendants(os.getppid())}
     if here - ours:
         raise _Cannot(f"the daemon shares its cgroup {own} with other processes: start it with systemd")
-    below = f"{own}/{name}.daemon"
+    below = f"{own}/{name}{BELOW}"
     with contextlib.suppress(FileExistsError):
         os.mkdir(below)
     for pid in here:
