@@ -114,7 +114,7 @@ def test_memory_processor_time_and_disk_are_measured_without_a_limit_too(tmp_pat
         [
             TAKE.format(100 * MB),
             "import os, time",
-            f"f = open('{tmp_path}/file', 'wb'); f.write(x[:5000000]); f.flush(); os.fsync(f.fileno())",
+            f"f = open(f'{tmp_path}/{{os.getpid()}}', 'wb'); f.write(x[:5000000]); f.flush(); os.fsync(f.fileno())",
             "t = time.process_time()\nwhile time.process_time() < t + 0.2: pass",
         ]
     )
