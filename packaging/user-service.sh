@@ -14,4 +14,6 @@ cat <<END
 $folder/labsched.service is there. Next:
   systemctl --user enable --now labsched
   loginctl enable-linger          # so that it stays when you log out
+Where the machine has a daemon for all, too, talk to yours with:
+  export LABSCHED_SOCKET=\$XDG_RUNTIME_DIR/labsched/labsched.sock
 END

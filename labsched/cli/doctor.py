@@ -119,7 +119,7 @@ def _daemon(ask: Client, daemon: Daemon) -> Iterator[Finding]:
 
 def _klusta(python: str) -> Finding:
     """Whether the interpreter of the stages can import klusta, for real."""
-    mend = "install klusta and klustakwik2 there, as the README says: make install"
+    mend = "install klusta and klustakwik2 there, as the README says: make venv, or make install"
     try:
         done = subprocess.run(
             [python, "-W", "ignore", "-c", KLUSTA],

@@ -1,5 +1,6 @@
 """labsched status: what runs, what waits and why, and what failed."""
 
+import textwrap
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -95,8 +96,8 @@ def header(answer: Status, cells: int, colour: bool) -> list[str]:
     if answer.version != __version__:
         lines.append(f"the daemon is labsched {answer.version}, this command {__version__}: restart the daemon")
     for trouble in answer.troubles:
-        said = f"{table.cut(table.clean(trouble), max(cells - 18, 20))} (labsched doctor)"
-        lines.append(table.paint(said, "red", colour))
+        said = f"{table.clean(trouble)} (labsched doctor)"
+        lines += [table.paint(line, "red", colour) for line in textwrap.wrap(said, max(cells, 20))]
     return lines
 
 

@@ -94,6 +94,9 @@ def test_a_file_with_a_mistake_changes_nothing_and_is_told_everywhere(it: World)
     assert wrong in it.status().troubles[0]
     assert f"ERROR the configuration stays as it was: the configuration {it.folder / 'config.toml'}, {wrong}" in it.log
     assert any(wrong in problem for problem in findings(it)["problem"])
+    words = [sys.executable, "-m", "labsched", "status", "--socket", "s"]
+    shown = subprocess.run(words, cwd=it.folder, capture_output=True, text=True).stdout
+    assert wrong in " ".join(shown.split())
     with pytest.raises(BadRequest, match=r"did you mean nice\? \(and 1 more: labsched config check"):
         reload(it)
     assert slots(it)["CPU"] == 1

@@ -42,7 +42,7 @@ mount -t tmpfs tmpfs dev/shm
 mkdir -p .outside
 pivot_root . .outside
 umount -l /.outside
-exec env -i container=labsched PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --log-target=console
+exec env -i container=labsched PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --log-target=journal
 """
 
 

@@ -5,6 +5,9 @@ import os
 import shlex
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +72,16 @@ def new(folder: Path, name: str, packages: list[str]) -> Machine:
     root = folder / "root"
     subprocess.run(["cp", "-a", "--reflink=auto", str(base), str(root)], check=True)
     return Machine(root)
+
+
+@contextmanager
+def place() -> Iterator[Path]:
+    """A folder for a machine: none of pytest's, which it may tidy up while another of its runs is still there."""
+    folder = Path(tempfile.mkdtemp(prefix="labsched-machine-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def mirror() -> str:

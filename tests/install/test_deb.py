@@ -27,14 +27,13 @@ def package() -> Path:
 
 
 @pytest.fixture(scope="module")
-def clean(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def clean(package: Path) -> Iterator[Machine]:
     """A machine with what the package depends on, and nothing else."""
-    folder = tmp_path_factory.mktemp("machine")
-    it = machine.new(folder, "bare", needed(package))
-    shutil.copy(package, it.root / "new.deb")
-    shutil.move(older(package, folder), it.root / "old.deb")
-    yield it
-    shutil.rmtree(folder)
+    with machine.place() as folder:
+        it = machine.new(folder, "bare", needed(package))
+        shutil.copy(package, it.root / "new.deb")
+        shutil.move(older(package, folder), it.root / "old.deb")
+        yield it
 
 
 @pytest.fixture(scope="module")

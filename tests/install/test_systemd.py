@@ -30,21 +30,25 @@ time.sleep(600)
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
+def lab() -> Iterator[Booted]:
     """A lab's server: the older version is installed and runs; anna and bela are of the lab, and eve is not."""
-    package, folder = PACKAGE, tmp_path_factory.mktemp("booted")
-    it = machine.new(folder, "systemd", [*needed(package), *MORE])
-    shutil.copy(package, it.root / "new.deb")
-    shutil.move(older(package, folder), it.root / "old.deb")
-    try:
+    with machine.place() as folder:
+        it = machine.new(folder, "systemd", [*needed(PACKAGE), *MORE])
+        shutil.copy(PACKAGE, it.root / "new.deb")
+        shutil.move(older(PACKAGE, folder), it.root / "old.deb")
         with booted.boot(it) as lab:
             lab.run("dpkg -i /old.deb")
             for user, group in (("anna", "labsched"), ("bela", "labsched"), ("eve", "users")):
                 lab.run(f"useradd --create-home --shell /bin/bash --groups {group} {user}")
             lab.run("systemctl enable --now labsched.service")
             yield lab
-    finally:
-        shutil.rmtree(folder)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(lab: Booted) -> Iterator[None]:
+    """No test leaves its jobs to the next."""
+    yield
+    lab.run("labsched status -q --all | xargs -n 1 labsched cancel", code=None)
 
 
 def pid(lab: Booted, job: str) -> str:
@@ -119,7 +123,7 @@ def test_a_reload_answers_when_it_is_true_and_fails_where_the_file_has_a_mistake
         lab.until("systemctl is-active labsched.service", "active")
         assert '"name":"DISK","slots":5' in lab.run("labsched pools --json", user="anna")
         assert "there is no section limit; did you mean limits?" in lab.run("journalctl --no-pager -u labsched.service")
-        assert "did you mean limits?" in lab.run("labsched status", user="anna")
+        assert "did you mean limits?" in " ".join(lab.run("labsched status", user="anna").split())
         assert "did you mean limits?" in lab.run("labsched doctor", user="anna", code=1)
     finally:
         config.write_text(good)
