@@ -16,7 +16,7 @@ SEED ?=
 VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' labsched/__init__.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install uninstall user-service deb test-deb demo test chaos fuzz lint format clean bench-pools
+.PHONY: help venv install uninstall user-service deb test-deb demo test chaos fuzz lint format clean bench-pools bench-commands
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ fuzz: venv $(TOOLS) ## REQUESTS=100000 of two users and an admin, from SEED on, 
 
 bench-pools: venv ## twelve blocks through RAM=2 and CPU=4: the most at once, and how long slots stand idle
 	$(VENV)/bin/python benchmarks/pools.py
+
+bench-commands: venv ## what a command costs, beside an import of click, with an empty queue and a very long one
+	$(VENV)/bin/python benchmarks/commands.py
 
 format: $(TOOLS) ## put the code in shape
 	$(VENV)/bin/ruff check --fix .
