@@ -19,7 +19,7 @@ VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' labsched/__init__.py)
 .PHONY: help venv install uninstall user-service deb test-deb demo test chaos fuzz lint format clean bench-pools bench-commands
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(INSTALLED) $(KLUSTA) ## labsched and klusta, in .venv, for yourself
 
