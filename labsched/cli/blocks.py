@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import click
 
 from labsched.cli import queueing
-from labsched.errors import BadRequest, LabschedError, NotFound
+from labsched.errors import BadRequest, Forbidden, LabschedError, NotFound
+from labsched.recipes import folders
 from labsched.recipes.block import REFERENCES, BlockRequest, Expanded, expand
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -93,6 +94,17 @@ def check_all(blocks: Sequence[Expanded], origins: Sequence[str]) -> None:
         raise troubles[0]
     if troubles:
         queueing.report_bad([str(trouble) for trouble in troubles], type(troubles[0]))
+
+
+def check_targets(blocks: Sequence[Expanded]) -> None:
+    """Raise Forbidden where this user may not write to a block's target; for stages that run as them."""
+    for block in blocks:
+        there = folders.nearest(block.target)
+        if there.is_dir() and not os.access(there, os.W_OK | os.X_OK):
+            where = f"{block.target}" if there == block.target else f"{block.target} ({there} is not yours to write to)"
+            raise Forbidden(
+                f"{block.job.name}: you may not write to {where}: name another place with --target, or ask its owner"
+            )
 
 
 def _near(missing: Path) -> str:

@@ -80,8 +80,9 @@ def examine(ask: Client, config: str | None, state: str | None = None, full: boo
         sort, python = found if isinstance(found, dict) else {}, daemon.python
     yield _klusta(python)
     yield from _probe(sort.get("probe"))
-    if daemon is None:
+    if daemon is None or daemon.as_submitter:
         yield from (Finding(level=level, what=what, mend=remedy) for level, what, remedy in folders.examine(sort))
+    if daemon is None:
         yield from _state(state, full)
     else:
         try:

@@ -73,6 +73,7 @@ def run(
     expanded = looking.expand_all([request], msgspec.structs.asdict(settings.sort), sys.executable, env)[0]
     if not no_check:
         looking.check(expanded)
+    looking.check_targets([expanded])
     last = expanded.job.stages[-1]
     if not again and all(Path(path).exists() for path in last.outputs):
         raise Refused(f"block {block} is done, in {expanded.target}: give --again to do it once more")

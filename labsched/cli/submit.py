@@ -82,6 +82,8 @@ def submit(
     found = looking.expand_all(requests, _settings(daemon), daemon.python, {})
     if not no_check:
         looking.check_all(found, [f"{file}, line {row.line}: " if file else "" for row in rows])
+    if daemon.as_submitter:
+        looking.check_targets(found)
     queueing.warn_left_out(left_out)
     queueing.send(ask, [one.job for one in found], env, as_json, quiet)
 

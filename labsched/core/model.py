@@ -1,12 +1,15 @@
 """The nouns. Frozen, typed, and free of anything that could change under the one who holds them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from labsched.core.states import Outcome
 
 Needs = Mapping[str, int]
 """Slots by pool: ``{"CPU": 4, "GPU": 1}``."""
+
+Limits = Sequence[tuple[int, int]]
+"""Resource limits, soft and hard, by their number (`getrlimit`); -1 for none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from aiohttp import web
 
 from labsched.core.check import problem
+from labsched.core.model import Limits
 from labsched.daemon.desk import MAX_STAGES, PERSON, Desk, not_too_many, reply
-from labsched.daemon.peers import Peer, may_submit, may_touch, user_name
+from labsched.daemon.peers import Peer, may_submit, may_touch, session_limits, user_name
 from labsched.daemon.sight import find
 from labsched.errors import BadRequest, Forbidden, NotFound, TryLater
 from labsched.faults import point
@@ -32,11 +33,12 @@ class Changes:
     async def submit(self, request: web.Request) -> web.Response:
         """POST jobs"""
         async with self.desk.body(request, requests.Submit) as asked:
-            response = reply(await self._submit(asked, request[PERSON]), 201)
+            limits = None if request.transport is None else session_limits(request.transport.get_extra_info("socket"))
+            response = reply(await self._submit(asked, request[PERSON], limits), 201)
             await self.desk.send(request, response)
             return response
 
-    async def _submit(self, asked: requests.Submit, person: Peer) -> wire.Submitted:
+    async def _submit(self, asked: requests.Submit, person: Peer, limits: Limits | None) -> wire.Submitted:
         specs = [replace(job, env={**asked.env, **job.env}) for job in asked.jobs]
         if not specs:
             raise BadRequest("there is no job in the request")
@@ -51,7 +53,7 @@ class Changes:
             for spec in specs:
                 if why := problem(spec, slots, shares):
                     raise BadRequest(why)
-            numbers = submit(connection, specs, person.name, person.uid, self.desk.loop.clock.now())
+            numbers = submit(connection, specs, person.name, person.uid, self.desk.loop.clock.now(), limits)
             few_kinds(connection, person.uid)
             return numbers
 

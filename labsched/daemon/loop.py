@@ -146,4 +146,5 @@ class Loop:
             uid=attempt.uid,
             user=attempt.user,
             said=attempt.said,
+            limits=attempt.limits,
         )

@@ -9,7 +9,9 @@ import socket
 import struct
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
+from labsched.core.model import Limits
 from labsched.daemon.privileges import Mode
 from labsched.errors import Forbidden
 
@@ -57,6 +59,26 @@ def peer_uid(connection: socket.socket) -> int:
     """Whose process connected, as the kernel has it."""
     _, uid, _ = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
     return int(uid)
+
+
+def session_limits(connection: socket.socket) -> Limits | None:
+    """The resource limits of the process that connected; None where it is gone, or has become somebody else.
+
+    A number that was given again is that of a process of the same user, who has its limits too.
+    """
+    pid, uid, _ = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    try:
+        lines = Path(f"/proc/{pid}/limits").read_text().splitlines()[1:]
+        if os.stat(f"/proc/{pid}").st_uid != uid:  # noqa: PTH116
+            return None
+    except OSError:
+        return None
+    columns = [line[26:].split() for line in lines]  # in the order of their numbers
+    return [(_limit(soft), _limit(hard)) for soft, hard, *_ in columns]
+
+
+def _limit(word: str) -> int:
+    return -1 if word == "unlimited" else int(word)
 
 
 def _look_up(uid: int, admin_group: str) -> Peer:

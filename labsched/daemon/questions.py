@@ -18,6 +18,7 @@ from labsched.daemon import reload, views
 from labsched.daemon.desk import MAX_DIGITS, MAX_ROWS, PERSON, Desk, flag, not_too_many, number, ref, reply, within
 from labsched.daemon.findings import findings
 from labsched.daemon.peers import may_touch, user_name
+from labsched.daemon.privileges import Mode
 from labsched.daemon.sight import find, shown_name
 from labsched.errors import BadRequest, LabschedError, NotFound
 from labsched.store import lines, read
@@ -46,6 +47,7 @@ class Questions:
                 state=str(self.desk.state),
                 config=str(self.desk.config_file) if self.desk.config_file else None,
                 settings=settings,
+                as_submitter=self.desk.peers.mode is Mode.EACH,
             )
         )
 
@@ -165,7 +167,7 @@ class Questions:
 
     async def doctor(self, request: web.Request) -> web.Response:
         """GET doctor: one at a time, for it reads all of the queue, in a thread of its own."""
-        async with self._examining:
+        async with self.desk.turn(request[PERSON]), self._examining:
             return await self._examine(flag(request, "full"))
 
     async def _examine(self, full: bool) -> web.Response:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from labsched.core.model import Fact
+from labsched.core.model import Fact, Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Order:
     uid: int | None = None  # of the submitter
     user: str = ""  # the submitter's name, when it was submitted
     memory: int | None = None  # bytes that all of its processes may have together
+    limits: Limits | None = None  # of the process that submitted it, where that is known
     said: tuple[str, ...] = ()  # variables of `env` that were asked for by name: they go before the account's own
 
 

@@ -32,7 +32,8 @@ class Local:
     """See `base.Engine`. `grace` is the time in seconds between TERM and KILL, `nice` the stages' niceness.
 
     With `as_submitter`, each stage runs as the user of its `Order`. `umask`: that of all stages, None for each
-    submitter's own. `limits`: resource limits of the stages, as `resource.setrlimit` takes them. `log_size`: bytes of a
+    submitter's own. `limits`: resource limits of the stages, as `resource.setrlimit` takes them; with `as_submitter`
+    those of the `Order` go before them. `log_size`: bytes of a
     log, None for any number. `name`: of the attempts' cgroups; no other daemon on this machine has the same.
     """
 
@@ -316,6 +317,11 @@ class Local:
             if attempt not in self._shims and not self._closed:
                 self._find(order)
 
+    def _limits_of(self, order: Order) -> list[list[Any]]:
+        if self._as_submitter and order.limits is not None:
+            return [[number, list(pair)] for number, pair in enumerate(order.limits)]
+        return self._limits
+
     def _spec(self, order: Order) -> dict[str, Any]:
         env = dict(order.env)
         umask = env.pop(UMASK, "")
@@ -337,7 +343,7 @@ class Local:
             "nice": self._nice,
             "uid": order.uid if self._as_submitter else None,
             "user": order.user,
-            "limits": self._limits,
+            "limits": self._limits_of(order),
             "log_size": self._log_size,
             "memory": order.memory,
             "group": [group.path, group.v2] if group is not None else None,

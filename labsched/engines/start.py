@@ -95,8 +95,7 @@ def _child(
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         _yield(spec["nice"])
         for number, limits in spec.get("limits", ()):
-            with contextlib.suppress(ValueError, OSError):  # the daemon's own may have been lowered since
-                resource.setrlimit(number, tuple(limits))
+            _limit(number, *limits)
         env = spec["env"]
         if account is None:
             accounts.forgo(libc)
@@ -120,6 +119,16 @@ def _child(
         os.write(writer, f"the command {spec['argv'][0]} could not be started: {error}".encode())
     finally:
         os._exit(127)
+
+
+def _limit(number: int, soft: int, hard: int) -> None:
+    """Set a resource limit, or what comes nearest of what we may: our own may be lower."""
+    with contextlib.suppress(ValueError, OSError):
+        ours = resource.getrlimit(number)[1]
+        try:
+            resource.setrlimit(number, (soft, hard))
+        except (ValueError, OSError):
+            resource.setrlimit(number, (ours if soft == -1 else min(soft, ours), ours))
 
 
 def _become(account: Account, libc: ctypes.CDLL) -> None:

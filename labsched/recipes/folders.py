@@ -20,9 +20,7 @@ def examine(sort: Mapping[str, Any]) -> Iterator[tuple[str, str, str | None]]:
         yield "problem", f"{source}, where blocks lie, may not be read", f"ls -ld {source}"
     else:
         yield "ok", f"blocks lie in {source}", None
-    there = target
-    while not there.exists() and there != there.parent:
-        there = there.parent
+    there = nearest(target)
     if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
         mend = f"make it, with the right to write there: mkdir -p {target}"
         yield "problem", f"{target}, where results go, may not be written", mend
@@ -36,6 +34,13 @@ def examine(sort: Mapping[str, Any]) -> Iterator[tuple[str, str, str | None]]:
             yield "warning", what, f"make room: klusta needs about three times a recording ({there})"
         else:
             yield "ok", what, None
+
+
+def nearest(path: Path) -> Path:
+    """The folder itself, or the one nearest above it that is there, as far as one may look."""
+    while not os.path.lexists(path) and path != path.parent:
+        path = path.parent
+    return path
 
 
 def before_block(pattern: str) -> Path:

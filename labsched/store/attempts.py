@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from labsched.core.model import Began, Ended, Fact, Pool, Retry
+from labsched.core.model import Began, Ended, Fact, Limits, Pool, Retry
 from labsched.core.plan import plan
 from labsched.core.retry import verdict
 from labsched.core.states import Outcome, State
@@ -34,7 +34,7 @@ _ATTEMPTS = (
     sa.select(
         *(attempts.c[name] for name in _OF_ATTEMPT),
         *(stages.c[name] for name in (*_OF_STAGE, *_LIMITS)),
-        *(environments.c.variables, jobs.c.uid, jobs.c.user),
+        *(environments.c.variables, jobs.c.uid, jobs.c.user, jobs.c.limits),
     )
     .join_from(attempts, stages)
     .join(jobs, jobs.c.id == stages.c.job_id)
@@ -98,6 +98,7 @@ class Open:
     memory: int | None  # bytes that it may have
     uid: int
     user: str
+    limits: Limits | None  # of the process that submitted it
     stopping: bool
 
 
@@ -155,6 +156,7 @@ def _as_open(row: Row, known: Mapping[str, Pool]) -> Open:
         memory=row.memory,
         uid=row.uid,
         user=row.user,
+        limits=row.limits,
         stopping=row.stop_at is not None,
     )
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 import sqlalchemy as sa
 
-from labsched.core.model import JobSpec, StageSpec
+from labsched.core.model import JobSpec, Limits, StageSpec
 from labsched.core.states import Outcome, State
 from labsched.errors import BadRequest, Refused
 from labsched.store.find import find_job, live_job
@@ -17,7 +17,7 @@ from labsched.store.moves import record_all
 from labsched.store.prepared import Prepared
 from labsched.store.tables import dependencies, environments, jobs, stages
 
-_OF_JOB = ("name", "recipe", "key", "user", "uid", "priority", "held_by", "submitted_at", "environment_id")
+_OF_JOB = ("name", "recipe", "key", "user", "uid", "priority", "held_by", "submitted_at", "environment_id", "limits")
 _OF_STAGE = ("job_id", "position", "name", "argv", "cwd", "env", "outputs", "needs")
 _HOW = ("time_limit", "memory", "retry", "state")
 
@@ -36,8 +36,10 @@ _DONE = Prepared(
 _KNOWN = Prepared(sa.select(environments.c.id).where(environments.c.digest == sa.bindparam("digest")))
 
 
-def submit(connection: sa.Connection, specs: Sequence[JobSpec], user: str, uid: int, at: float) -> list[int]:
-    """Queue these jobs and return their numbers, in order.
+def submit(
+    connection: sa.Connection, specs: Sequence[JobSpec], user: str, uid: int, at: float, limits: Limits | None = None
+) -> list[int]:
+    """Queue these jobs and return their numbers, in order. `limits`: of resources, for their stages.
 
     Raises Refused where a job's key is live already, or succeeded and `again` is not set; NotFound or Refused where
     an `after` cannot be followed; BadRequest where two jobs of the request share a key, or one is to come after a later
@@ -52,7 +54,7 @@ def submit(connection: sa.Connection, specs: Sequence[JobSpec], user: str, uid: 
     told: list[tuple[str, int, dict[str, object]]] = []
     for spec in specs:
         before = {_last_stage(connection, name, last_stages) for name in spec.after}  # it must not find the job itself
-        job_id = _insert_job(connection, spec, user, uid, at, known)
+        job_id = _insert_job(connection, spec, user, uid, at, known, limits)
         for position, stage in enumerate(spec.stages):
             stage_id = _insert_stage(connection, job_id, position, stage)
             edges += ({"stage_id": stage_id, "on_stage_id": earlier} for earlier in before)
@@ -67,7 +69,15 @@ def submit(connection: sa.Connection, specs: Sequence[JobSpec], user: str, uid: 
     return numbers
 
 
-def _insert_job(connection: sa.Connection, spec: JobSpec, user: str, uid: int, at: float, known: dict[str, int]) -> int:
+def _insert_job(
+    connection: sa.Connection,
+    spec: JobSpec,
+    user: str,
+    uid: int,
+    at: float,
+    known: dict[str, int],
+    limits: Limits | None,
+) -> int:
     values = {
         "name": spec.name,
         "recipe": spec.recipe,
@@ -78,6 +88,7 @@ def _insert_job(connection: sa.Connection, spec: JobSpec, user: str, uid: int, a
         "held_by": user if spec.hold else None,
         "submitted_at": at,
         "environment_id": _environment(connection, spec.env, known),
+        "limits": limits,
     }
     return _inserted(_JOB.run(connection, **values))
 

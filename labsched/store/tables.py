@@ -31,6 +31,7 @@ jobs = Table(
     Column("environment_id", ForeignKey("environments.id"), nullable=False),
     Column("ended_at", Float),  # what follows from its stages, so that nobody has to look at them all
     Column("outcome", String),
+    Column("limits", JSON(none_as_null=True)),  # of resources: (soft, hard) by number, as the submitter had them
     Index("jobs_name", "name"),
     Index("jobs_key", "key"),
     Index("jobs_environment", "environment_id"),

@@ -272,6 +272,7 @@ class Daemon(Struct, frozen=True, kw_only=True):
     state: str
     config: str | None = None  # the configuration file
     settings: dict[str, object] = field(default_factory=dict)
+    as_submitter: bool = False  # whether each stage runs as its submitter, and not as the daemon's user
 
 
 class Reloaded(Struct, frozen=True):

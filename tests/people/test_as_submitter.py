@@ -2,7 +2,9 @@
 
 import ctypes
 import fcntl
+import grp
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -13,8 +15,12 @@ import pytest
 
 from labsched.core.model import JobSpec, StageSpec
 from labsched.engines import rundir
-from labsched.errors import TryLater
-from tests.people.users import User, user
+from labsched.engines.processes import descendants
+from labsched.errors import Forbidden, TryLater
+from labsched.wire.client import Client
+from labsched.wire.messages import Submitted
+from labsched.wire.requests import Submit
+from tests.people.users import User, group, user
 from tests.worlds import World, alive, eventually
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -46,6 +52,83 @@ def test_a_stage_is_its_submitter_with_groups_home_umask_and_limits(it: World, o
     groups = subprocess.run(["id", "-G", boss.name], capture_output=True, text=True).stdout.split()
     assert len(groups) == 2
     assert boss.asks(it).log(number).split() == groups
+
+
+def test_a_stage_has_the_resource_limits_that_its_submitter_had(it: World, one: User, two: User, boss: User) -> None:
+    def submit() -> list[int]:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (123, 456))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        return [ref.id for ref in Client(it.folder / "s").post("jobs", Submit((spec,)), Submitted).jobs]
+
+    spec = sh("ulimit -Sn; ulimit -Hn; ulimit -c; ulimit -l", hold=True)
+    usual, more = resource.getrlimit(resource.RLIMIT_MEMLOCK), True
+    try:
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (2**40, 2**40))  # more than the daemon has
+    except ValueError:  # root of a container may not
+        more = False
+    try:
+        [number] = one.does(submit)
+    finally:
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, usual)
+    boss.asks(it).verb("release", number)
+    one.asks(it).wait(number)
+    said = one.asks(it).log(number).split()
+    assert said[:3] == ["123", "456", "0"]
+    assert not more or said[3] == str(2**30)  # KiB
+
+
+def test_a_submitter_without_an_account_is_refused(it: World) -> None:
+    def submit() -> list[int]:
+        return [ref.id for ref in Client(it.folder / "s").post("jobs", Submit((sh("true"),)), Submitted).jobs]
+
+    with pytest.raises(Forbidden, match="uid 54321 has no account on this machine, so nothing can run as it"):
+        User("", 54_321, 54_321, Path("/")).does(submit)
+
+
+def test_groups_are_those_of_the_start_not_of_the_submit(it: World, one: User) -> None:
+    [number] = one.asks(it).submit(sh("id -G", hold=True))
+    with group() as name:
+        gid = grp.getgrnam(name).gr_gid
+        subprocess.run(["usermod", "-a", "-G", name, one.name], check=True)
+        one.asks(it).verb("release", number)
+        one.asks(it).wait(number)
+        assert str(gid) in one.asks(it).log(number).split()
+        subprocess.run(["gpasswd", "-d", one.name, name], check=True, capture_output=True)
+        [number] = one.asks(it).submit(sh("id -G"))
+        one.asks(it).wait(number)
+        assert str(gid) not in one.asks(it).log(number).split()
+
+
+def test_a_script_that_the_submitter_may_not_read_fails_with_a_sentence(it: World, one: User, two: User) -> None:
+    script = it.folder / "script"
+    script.write_text("#!/bin/sh\necho ran\n")
+    os.chown(script, one.uid, one.gid)
+    script.chmod(0o700)
+    theirs = JobSpec("x", (StageSpec("run", (str(script),), {}, "/"),))
+    [number] = two.asks(it).submit(theirs)
+    [job] = two.asks(it).wait(number)
+    assert job.stages[0].reason == f"the command {script} may not be run from /: Permission denied"
+    script.chmod(0o711)  # it may be run, but not read: so its interpreter cannot
+    [number] = two.asks(it).submit(theirs)
+    [job] = two.asks(it).wait(number)
+    assert (job.outcome, "Permission denied" in str(job.stages[0].reason)) == ("failed", True)
+
+
+def test_nothing_of_a_job_shows_in_the_arguments_of_the_daemons_processes(it: World, one: User) -> None:
+    secret = "s3cret-argument"
+    env = {"PATH": PATH, secret: secret}
+    stage = StageSpec("run", ("/bin/sh", "-c", "sleep 60", secret), {}, "/")
+    [number] = one.asks(it).submit(JobSpec("x", (stage,), env=env))
+    eventually(lambda: it.job(number).state == "running")
+    assert it.process is not None
+    ours = [it.process.pid, *descendants(it.process.pid)]
+    shim = rundir.holder(str(folder(it, number)))
+    assert shim in ours
+    for pid in ours:
+        if Path(f"/proc/{pid}").stat().st_uid == 0:
+            assert secret not in Path(f"/proc/{pid}/cmdline").read_text()
+            assert secret not in Path(f"/proc/{pid}/environ").read_text()
+    one.asks(it).verb("cancel", number)
 
 
 def test_what_a_stage_makes_is_its_submitters(it: World, one: User) -> None:

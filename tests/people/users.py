@@ -39,7 +39,10 @@ class User:
         if pid == 0:
             try:
                 os.close(reader)
-                os.initgroups(self.name, self.gid)
+                if self.name:  # else it is somebody without an account
+                    os.initgroups(self.name, self.gid)
+                else:
+                    os.setgroups([])
                 os.setgid(self.gid)
                 os.setuid(self.uid)
                 try:
