@@ -1,6 +1,7 @@
 """Whom a daemon serves, and as whom it runs things: by what it may do, and what the configuration says."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -155,6 +156,18 @@ class TestCapabilities:
             sets = one.asks(it).log(number).splitlines()[7:]
             assert {line.split()[1] for line in sets if not line.startswith("CapBnd")} == {"0" * 16}
             assert "it lacks CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_KILL, CAP_SYS_PTRACE" in it.log
+
+    @pytest.mark.parametrize("without", [None, *NEEDED])
+    def test_it_takes_all_of_them(self, without: str | None, one: User) -> None:
+        program, path = python()
+        script = "from labsched.daemon.privileges import choose, lacking; print(choose(False), *lacking())"
+        words = [*self.setpriv(one, *(NEEDED.keys() - {without})), program, "-c", script]
+        done = subprocess.run(words, env={"PYTHONPATH": path}, cwd="/", capture_output=True, text=True, check=True)
+        assert done.stdout.split() == (["own", without] if without else ["each"])
+
+    def test_the_page_names_them_all(self) -> None:
+        page = (ROOT / "docs/how-to/several-people.md").read_text()
+        assert set(re.findall("CAP_[A-Z_]+", page)) - {"CAP_SYS_RESOURCE"} == set(NEEDED)
 
     def test_a_daemon_that_could_become_root_does_not_share_its_account(self, one: User, tmp_path: Path) -> None:
         program, path = python()
