@@ -12,6 +12,8 @@ import time
 PAGE = os.sysconf("SC_PAGE_SIZE")
 FRESH_S = 0.5
 MAX_DEPTH = 10_000  # generations of processes
+MAX_LISTS = 25
+_NOT_YET = b"\0?"  # an environment's place, while a program is executed
 
 Table = dict[int, tuple[int, int]]
 
@@ -97,23 +99,61 @@ def kill_marked(mark: bytes, uid: int | None = None) -> bool:
     """Kill all processes that have `mark`, a ``NAME=VALUE``, in the environment that they were started with; whether
     there were any, that may not be gone yet.
 
-    With `uid` only that user's: anybody can write anything into an environment. One that is just executing a program
-    has no environment yet, so it counts as one that may be there.
+    With `uid` only that user's: anybody can write anything into an environment.
     """
     found = False
-    for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))):
-        if not _has(pid, mark, uid):
-            found = found or _executes(pid, uid)
-            continue
-        found = True
-        with contextlib.suppress(OSError):
-            pidfd = os.pidfd_open(pid)
-            try:
-                if _has(pid, mark, uid):  # so the pidfd is no stranger's that has got the number since
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            finally:
-                os.close(pidfd)
+    seen: set[int] = set()
+    quiet = 0
+    # One that is listed may have forked and ended before it is looked at; then the next list has its child. Two lists
+    # without such a one, for the kernel makes a list while numbers are given, and begins with small ones again. Where
+    # others come and go all the time there is no such list; but so many find whatever of ours does.
+    for _ in range(MAX_LISTS):
+        new = [pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if pid not in seen]
+        seen.update(new)
+        quiet += 1
+        for pid in new:
+            said = _environment(pid)
+            if said is not None and said is not _NOT_YET and mark not in said.split(b"\0"):
+                continue
+            owner = None if said is None else _real_uid(pid)
+            if owner is None:
+                quiet = 0
+            elif uid in (None, owner):
+                found, quiet = True, 0
+                _kill(pid, mark, uid)
+        if quiet == 2:
+            break
     return found
+
+
+def _kill(pid: int, mark: bytes, uid: int | None) -> None:
+    with contextlib.suppress(OSError):
+        pidfd = os.pidfd_open(pid)
+        try:
+            # So the pidfd is no stranger's that has got the number since.
+            if mark in (_environment(pid) or b"").split(b"\0") and uid in (None, _real_uid(pid)):
+                signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        finally:
+            os.close(pidfd)
+
+
+def _environment(pid: int) -> bytes | None:
+    """What a process was started with; None where it has ended, `_NOT_YET` in the middle of an exec, and nothing of a
+    stranger's or the kernel's."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            if said := file.read():
+                return said
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        if fields[0] in (b"Z", b"X"):
+            return None
+        size, end = int(fields[20]), int(fields[48])  # its memory, and where its environment ends in there
+        return _NOT_YET if size and not end else b""
+    except PermissionError:
+        return b""
+    except (OSError, IndexError, ValueError):
+        return None
 
 
 def _is_below(pid: int, root: int) -> bool:
@@ -127,34 +167,11 @@ def _is_below(pid: int, root: int) -> bool:
     return False
 
 
-def _has(pid: int, mark: bytes, uid: int | None) -> bool:
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            if mark not in file.read().split(b"\0"):
-                return False
-        return uid is None or _real_uid(pid) == uid
-    except (OSError, IndexError, ValueError):
-        return False
-
-
-def _executes(pid: int, uid: int | None) -> bool:
-    """Whether a process is in the middle of an exec: it has memory, but not yet an environment."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:  # which nobody reads of a stranger's
-            if file.read(1):
-                return False
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-        size, end = int(fields[20]), int(fields[48])
-        return size > 0 and end == 0 and (uid is None or _real_uid(pid) == uid)
-    except (OSError, IndexError, ValueError):
-        return False
-
-
-def _real_uid(pid: int) -> int:
-    """Whose a process is, also where it runs a program that lends it another's rights."""
-    with open(f"/proc/{pid}/status", "rb") as file:
+def _real_uid(pid: int) -> int | None:
+    """Whose a process is, also where it runs a program that lends it another's rights; None where it has ended."""
+    with contextlib.suppress(OSError, IndexError, ValueError), open(f"/proc/{pid}/status", "rb") as file:
         return int(file.read().partition(b"\nUid:")[2].split()[0])
+    return None
 
 
 def oom_kills() -> int:

@@ -1,6 +1,7 @@
 """A shim that dies is noticed at once, with all that it stood by; zombies and reused numbers fool nobody."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -202,22 +203,52 @@ def test_a_shim_that_is_late_to_its_lock_runs_what_nobody_else_has_run_or_nothin
 
 def test_what_is_just_executing_a_program_is_not_overlooked() -> None:
     # `environ` is empty from the exec's beginning to its end; a kernel thread's and a zombie's always are.
-    with subprocess.Popen(["sleep", "60"]) as other:
-        try:
-            eventually(lambda: not processes._executes(other.pid, None))
-        finally:
-            other.kill()
-            os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
-        assert not processes._executes(other.pid, None)
-    assert not processes._executes(2, None)
-    assert not processes._executes(os.getpid(), None)
     with subprocess.Popen([sys.executable, "-I", "-S", "-c", EXECUTES], stdout=subprocess.PIPE) as many:
         try:
-            eventually(lambda: processes._executes(many.pid, None))
-            eventually(lambda: processes._executes(many.pid, os.getuid()))
-            assert not any(processes._executes(many.pid, os.getuid() + 1) for _ in range(200))
+            eventually(lambda: processes._environment(many.pid) is processes._NOT_YET)
         finally:
             many.kill()
+            os.waitid(os.P_PID, many.pid, os.WEXITED | os.WNOWAIT)
+        assert processes._environment(many.pid) is None
+    assert processes._environment(os.getpid()) == Path("/proc/self/environ").read_bytes()
+
+
+FLEES = """
+import os, time
+os.write(1, b"x")
+for _ in range(4):
+    if os.fork():
+        os._exit(0)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("uid", [None, os.getuid()])
+def test_what_forks_and_ends_while_somebody_looks_is_not_overlooked(tmp_path: Path, uid: int | None) -> None:
+    words = [sys.executable, "-I", "-S", "-c", FLEES]
+    for number in range(15):
+        said = {"MARK": f"{tmp_path}/{number}"}
+        mark = f"MARK={tmp_path}/{number}".encode()
+        with subprocess.Popen(words, env=said, start_new_session=True, stdout=subprocess.PIPE) as first:
+            assert first.stdout is not None
+            first.stdout.read(1)
+            try:
+                assert not processes.kill_marked(mark, os.getuid() + 1)
+                eventually(lambda mark=mark: not processes.kill_marked(mark, uid))
+                eventually(lambda first=first: not in_session(first.pid), 1.0)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(first.pid, signal.SIGKILL)
+
+
+def in_session(leader: int) -> list[int]:
+    """The processes of a session that are no zombies."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            pid, rest = path.parent.name, path.read_text().rpartition(")")[2].split()
+            found += [int(pid)] if rest[3] == str(leader) and rest[0] != "Z" else []
+    return found
 
 
 def test_a_barred_attempt_never_begins_and_one_that_has_begun_cannot_be_barred(tmp_path: Path) -> None:
