@@ -1,5 +1,6 @@
 """What broken requests leave in the daemon's log: now and then a line that counts them, nothing of what was in them."""
 
+import asyncio
 import logging
 import time
 
@@ -23,6 +24,9 @@ class Noise(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, ConnectionError):  # whoever asked has gone
+            return False
+        # aiohttp's own: when the daemon stops, its patience may be over in the moment in which an answer is ready.
+        if isinstance(error, asyncio.InvalidStateError):
             return False
         if not isinstance(error, HttpProcessingError | web.RequestPayloadError):
             return True
