@@ -61,11 +61,11 @@ def render(job: Job, now: datetime, colour: bool = False) -> list[str]:
     if job.after:
         lines.append(_line("after", ", ".join(f"{number}" for number in job.after)))
     for stage in job.stages:
-        lines += ["", *_stage(stage, now, colour)]
+        lines += ["", *_stage(stage, now, colour, job.hidden)]
     return [*lines, *_next(job)]
 
 
-def _stage(stage: Stage, now: datetime, colour: bool) -> list[str]:
+def _stage(stage: Stage, now: datetime, colour: bool, hidden: bool) -> list[str]:
     hue = words.state_colour(stage.state, stage.outcome)
     head = f"{words.mark(stage.state, stage.outcome)}{stage.name}  {words.state_word(stage.state, stage.outcome)}"
     live = [] if stage.progress is None else [f"{100 * stage.progress:.0f} %"]
@@ -75,17 +75,15 @@ def _stage(stage: Stage, now: datetime, colour: bool) -> list[str]:
     lines += [_line("why", stage.why)] if stage.why else []
     lines += [_line("reason", stage.reason)] if stage.reason else []
     lines += [_line("progress" if stage.state != State.ENDED else "note", ", ".join(live))] if live else []
-    lines += [
-        _line("command", shlex.join(stage.argv)),
-        _line("folder", stage.cwd),
-        _line("needs", ", ".join(f"{pool}={slots}" for pool, slots in stage.needs.items()) or "nothing"),
-    ]
+    lines.append(_line("command", " ".join(stage.argv) if hidden else shlex.join(stage.argv)))
+    lines += [] if hidden else [_line("folder", stage.cwd)]
+    lines.append(_line("needs", ", ".join(f"{pool}={slots}" for pool, slots in stage.needs.items()) or "nothing"))
     lines += [_line("time limit", units.duration(stage.time_limit))] if stage.time_limit is not None else []
     lines += _memory(stage)
     lines += [_line("retry", _retry(stage.retry))] if stage.retry is not None else []
     lines += [_line("output", path) for path in stage.outputs]
     if stage.env_values is UNSET:
-        lines.append(_line("environment", ", ".join(stage.env) or "empty"))
+        lines += [] if hidden else [_line("environment", ", ".join(stage.env) or "empty")]
     else:
         lines.append(_line("environment", ""))
         lines += [f"    {table.clean(f'{key}={value}')}" for key, value in sorted(stage.env_values.items())]
@@ -129,6 +127,8 @@ def _attempt(attempt: Attempt, now: datetime) -> list[str]:
 
 
 def _next(job: Job) -> list[str]:
+    if job.hidden:
+        return ["", f"the rest of it is shown to {job.user}, and to admins"]
     tried = any(stage.attempts for stage in job.stages)
     ready = [f"labsched logs {job.id}"] if tried else []
     if job.state != State.ENDED:

@@ -124,7 +124,8 @@ class Questions:
                 may_touch(person, row.uid, f"the environment of job {row.id}")
             scene, see = self.desk.scene(connection, [row.id], person, whole=True)
             env = read.environment(connection, row.id) if person.sees(row.uid) else {}
-            return views.job(scene, scene.records.jobs[0], see, self.desk.log_path, env, values)
+            found = views.job(scene, scene.records.jobs[0], see, self.desk.log_path, env, values)
+            return msgspec.structs.replace(found, hidden=not person.sees(row.uid))
 
         return await self.desk.answer(request, look)
 

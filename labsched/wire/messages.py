@@ -106,6 +106,7 @@ class Job(Struct, frozen=True, kw_only=True):
     started: datetime | None = None
     ended: datetime | None = None
     after: tuple[int, ...] = ()
+    hidden: bool = False  # what is in it is not shown to whoever asked
     stages: tuple[Stage, ...]
 
 

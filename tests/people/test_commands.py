@@ -72,6 +72,9 @@ def test_what_is_anothers_is_refused_with_whom_to_ask(it: World, one: User, two:
     for words in (["cancel"], ["hold"], ["retry"], ["logs"], ["show", "--env"]):
         code, said = labsched(two, it, *words, str(number))
         assert (code, f"belongs to {one.name}: ask them, or an admin" in said) == (5, True), said
+    code, said = labsched(two, it, "show", str(number))
+    assert (code, "/bin/sh …" in said, f"shown to {one.name}, and to admins" in said) == (0, True, True), said
+    assert "sleep 60" not in said
     for words in (["pool", "set", "CPU", "1"], ["backup", str(two.home / "x")], ["config", "reload"]):
         code, said = labsched(two, it, *words)
         assert (code, "ask an admin" in said) == (5, True), said
