@@ -293,10 +293,11 @@ def test_answers_that_nobody_takes_fill_no_memory(it: World, one: User, two: Use
     before = peak(it)
     ask = f"GET /v1/job?ref={number} HTTP/1.0\r\nHost: x\r\n\r\n".encode()
     with meanwhile(one, it, lambda: [connect(it, ask) for _ in range(90)]):
-        started = time.monotonic()
-        for _ in range(3):
+        end = time.monotonic() + 1.5
+        while time.monotonic() < end:
+            started = time.monotonic()
             two.asks(it).status()
-        assert time.monotonic() - started < 5
+            assert time.monotonic() - started < 5
         assert peak(it) - before < 50 * MIB  # all of them: 170
     eventually(lambda: _answers(it, one))
     one.asks(it).verb("cancel", number)
