@@ -38,7 +38,7 @@ class Place:
 
     def __post_init__(self) -> None:
         for name in ("state", "faults/armed", "faults/hit"):
-            (self.folder / name).mkdir(parents=True)
+            (self.folder / name).mkdir(mode=0o750, parents=True)
         if self.disk_mib is not None:
             words = ["mount", "-t", "tmpfs", "-o", f"size={self.disk_mib}m", "none", str(self.folder / "state")]
             if os.getuid() != 0 or subprocess.run(words, capture_output=True).returncode != 0:
