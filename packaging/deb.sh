@@ -21,9 +21,17 @@ dpkg-query -S "$python" >/dev/null 2>&1 || {
     exit 1
 }
 DESTDIR=$root PREFIX=/usr OPT=/opt/labsched sh packaging/install.sh "$stage"
+maintainer="${DEBFULLNAME:-labsched} <${DEBEMAIL:-root@localhost}>"
 doc=$root/usr/share/doc/labsched
-gzip -9n <CHANGELOG.md >"$doc/changelog.gz" && rm "$doc/CHANGELOG.md"
+{
+    printf 'labsched (%s) UNRELEASED; urgency=medium\n\n  * See CHANGELOG.md.gz.\n\n' "$version"
+    printf ' -- %s  %s\n' "$maintainer" "$(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")"
+} | gzip -9n >"$doc/changelog.gz"
+gzip -9n "$doc/CHANGELOG.md"
 cp packaging/deb/copyright "$doc/copyright"
+mkdir -p "$root/usr/share/lintian/overrides"
+cp packaging/deb/lintian-overrides "$root/usr/share/lintian/overrides/labsched"
+find "$root/opt" -name '*.so*' -type f -exec chmod a-x {} +
 
 # What the compiled parts need of the system: the packages of the libraries that are not in the environment itself.
 libraries=$(find "$root/opt" -name '*.so*' -type f -exec ldd {} + 2>/dev/null |
@@ -42,7 +50,7 @@ depends="python3 (>= 3.$minor), python3 (<< 3.$((minor + 1))~), passwd$depends"
 
 mkdir "$root/DEBIAN"
 size=$(du -sk --apparent-size --exclude=DEBIAN "$root" | cut -f 1)
-sed "s|@VERSION@|$version|; s|@ARCHITECTURE@|$(dpkg --print-architecture)|; s|@DEPENDS@|$depends|; s|@SIZE@|$size|" \
+sed "s|@VERSION@|$version|; s|@ARCHITECTURE@|$(dpkg --print-architecture)|; s|@DEPENDS@|$depends|; s|@SIZE@|$size|; s|@MAINTAINER@|$maintainer|" \
     packaging/deb/control >"$root/DEBIAN/control"
 echo /etc/labsched/config.toml >"$root/DEBIAN/conffiles"
 for script in postinst prerm postrm; do

@@ -12,6 +12,7 @@ import pytest
 from tests.install import machine
 from tests.install.machine import Machine
 from tests.install.package import LEFTOVER, NOT_NAMED, OLD, PACKAGE, field, needed, older
+from tests.install.services import needs
 from tests.worlds import eventually
 
 pytestmark = [
@@ -81,6 +82,13 @@ def test_the_environment_has_all_that_it_needs(clean: Machine, package: Path) ->
     # Nothing was written beside what the package brought.
     found = clean.run("find /opt/labsched -not -type d").splitlines()
     assert set(found) - set(clean.run("dpkg -L labsched").splitlines()) == set()
+
+
+@needs("lintian")
+def test_lintian_finds_no_more_than_the_package_says_why(package: Path) -> None:
+    words = ["lintian", "--profile", "debian", "--allow-root", "--fail-on", "error,warning", str(package)]
+    ran = subprocess.run(words, capture_output=True, text=True, timeout=900)
+    assert (ran.returncode, ran.stdout) == (0, "")
 
 
 def test_no_file_names_the_folder_where_it_was_built(clean: Machine) -> None:
