@@ -148,8 +148,9 @@ def test_what_people_set_stays_until_the_file_has_another_number(it: World) -> N
     write(it, FIRST.replace("DISK = 2", ""))
     reload(it)
     assert slots(it)["DISK"] == 3
-    write(it, FIRST)
-    assert reload(it).changed == ("pools.DISK = 2 (was 3)",)
+    it.client.post("pools/DISK", PoolSet(slots=8), Pools)
+    write(it, FIRST.replace("DISK = 2", "DISK = 3"))  # said again: that is new
+    assert reload(it).changed == ("pools.DISK = 3 (was 8)",)
 
 
 def test_events_say_who_had_it_read_and_what_changed(it: World) -> None:

@@ -336,6 +336,14 @@ def test_the_configuration_adds_pools_and_never_takes_back_what_people_set(queue
     assert {row.name: row.slots for row in queue.rows(pools)} == {"RAM": 2, "CPU": 7, "GPU": 1, "DISK": 2}
 
 
+def test_what_people_set_before_the_configuration_was_written_down_stays(queue: Queue) -> None:
+    queue.pool("CPU", slots=7)
+    queue.do(lambda c: c.execute(pools.update().values(configured=verbs.UNKNOWN)))
+    assert queue.do(verbs.configure_pools, {"CPU": 4}, queue.now, None) == []
+    assert queue.do(verbs.configure_pools, {"CPU": 4}, queue.now, None) == []
+    assert queue.do(verbs.configure_pools, {"CPU": 5}, queue.now, None) == [("CPU", 7, 5)]
+
+
 # -- events
 
 
