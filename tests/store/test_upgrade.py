@@ -80,7 +80,9 @@ def as_of(revision: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         assert upgrade(path) is None
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA foreign_keys=ON")
-        connection.executescript((ROWS / f"{revision}.sql").read_text())
+        for script in sorted(ROWS.glob("*.sql")):
+            if script.stem <= revision:
+                connection.executescript(script.read_text())
     return path
 
 

@@ -1,4 +1,4 @@
--- What a queue of this schema may hold: one of each kind.
+-- What a queue may hold: one of each kind. The files of later revisions add what came with them.
 INSERT INTO environments (id, digest, variables) VALUES (1, 'd1', '{"PATH": "/bin"}');
 INSERT INTO pools (name, slots, position, paused_by, paused_at) VALUES ('RAM', 2, 0, NULL, NULL), ('CPU', 4, 1, 'ann', 5.0);
 INSERT INTO jobs (id, name, recipe, key, user, uid, priority, held_by, submitted_at, environment_id) VALUES
