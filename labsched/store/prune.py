@@ -12,28 +12,21 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 _MAY_GO = """
-    NOT EXISTS (SELECT 1 FROM stages l WHERE l.job_id = j.id AND l.state <> 'ended')
+    j.ended_at IS NOT NULL
     AND NOT EXISTS (
         SELECT 1 FROM stages m JOIN dependencies d ON d.on_stage_id = m.id JOIN stages f ON f.id = d.stage_id
-        WHERE m.job_id = j.id AND f.job_id <> j.id AND (
-            EXISTS (SELECT 1 FROM stages l WHERE l.job_id = f.job_id AND l.state <> 'ended')
-            OR (m.outcome <> 'succeeded' AND f.outcome <> 'succeeded')))
-    AND (j.key IS NULL
-        OR EXISTS (SELECT 1 FROM stages u WHERE u.job_id = j.id AND u.outcome <> 'succeeded')
-        OR EXISTS (SELECT 1 FROM jobs n WHERE n.key = j.key AND n.id > j.id AND NOT EXISTS (
-            SELECT 1 FROM stages u WHERE u.job_id = n.id AND coalesce(u.outcome, '') <> 'succeeded')))"""
-# A job ends with the last of its stages: only that row stands for it.
-_LAST = """NOT EXISTS (SELECT 1 FROM stages o WHERE o.job_id = s.job_id AND (
-    o.ended_at IS NULL OR o.ended_at > s.ended_at OR (o.ended_at = s.ended_at AND o.id > s.id)))"""
+        JOIN jobs k ON k.id = f.job_id
+        WHERE m.job_id = j.id AND k.id <> j.id AND (
+            k.ended_at IS NULL OR (m.outcome <> 'succeeded' AND f.outcome <> 'succeeded')))
+    AND (j.key IS NULL OR j.outcome <> 'succeeded'
+        OR EXISTS (SELECT 1 FROM jobs n WHERE n.key = j.key AND n.id > j.id AND n.outcome = 'succeeded'))"""
 _PAGE = sa.text(f"""
-    SELECT s.id, s.ended_at, s.job_id, j.uid, {_LAST} AS last, {_MAY_GO} AS may_go
-    FROM stages s JOIN jobs j ON j.id = s.job_id
-    WHERE s.ended_at IS NOT NULL AND (s.ended_at, s.id) > (:at, :id) AND s.ended_at < :before
-    ORDER BY s.ended_at, s.id LIMIT :count""")
-_LATEST = sa.text(f"""
-    SELECT s.id, s.ended_at, j.uid, {_LAST} AS last FROM stages s JOIN jobs j ON j.id = s.job_id
-    WHERE s.ended_at IS NOT NULL AND (s.ended_at, s.id) < (:at, :id)
-    ORDER BY s.ended_at DESC, s.id DESC LIMIT :count""")
+    SELECT j.id, j.ended_at, j.uid, {_MAY_GO} AS may_go FROM jobs j
+    WHERE j.ended_at IS NOT NULL AND (j.ended_at, j.id) > (:at, :id) AND j.ended_at < :before
+    ORDER BY j.ended_at, j.id LIMIT :count""")
+_LATEST = sa.text("""
+    SELECT j.id, j.ended_at, j.uid FROM jobs j WHERE j.ended_at IS NOT NULL AND (j.ended_at, j.id) < (:at, :id)
+    ORDER BY j.ended_at DESC, j.id DESC LIMIT :count""")
 _THESE = sa.text(f"SELECT j.id, j.environment_id FROM jobs j WHERE j.id IN :jobs AND {_MAY_GO}").bindparams(
     sa.bindparam("jobs", expanding=True)
 )
@@ -53,7 +46,7 @@ _ENVIRONMENTS = sa.text("""DELETE FROM environments WHERE id IN :environments
     sa.bindparam("environments", expanding=True)
 )
 
-Place = tuple[float, int]  # in the order in which stages ended
+Place = tuple[float, int]  # in the order in which jobs ended
 START: Place = (float("-inf"), 0)
 END: Place = (float("inf"), 0)
 
@@ -71,26 +64,25 @@ class Old:
 def page(connection: sa.Connection, after: Place, before: float, count: int) -> tuple[list[Old], Place | None]:
     """Jobs that ended before this moment, the oldest first, from a place on; and the place to go on from (None: none).
 
-    `count` is the number of stages that are looked at.
+    `count` is the number of jobs that are looked at.
     """
     asked = {"at": after[0], "id": after[1], "before": before, "count": count}
     rows = connection.execute(_PAGE, asked).all()
-    ended = [row for row in rows if row.last]
     folders: dict[int, list[str]] = {}
     query = sa.text(
         "SELECT s.job_id, a.folder FROM stages s JOIN attempts a ON a.stage_id = s.id WHERE s.job_id IN :jobs"
     )
     found = query.bindparams(sa.bindparam("jobs", expanding=True))
-    for row in connection.execute(found, {"jobs": [row.job_id for row in ended]}):
+    for row in connection.execute(found, {"jobs": [row.id for row in rows]}):
         folders.setdefault(row.job_id, []).append(row.folder)
-    old = [Old(row.job_id, row.uid, bool(row.may_go), tuple(folders.get(row.job_id, ()))) for row in ended]
+    old = [Old(row.id, row.uid, bool(row.may_go), tuple(folders.get(row.id, ()))) for row in rows]
     return old, (rows[-1].ended_at, rows[-1].id) if len(rows) == count else None
 
 
 def latest(connection: sa.Connection, before: Place, count: int, uid: int | None) -> tuple[list[float], Place | None]:
     """When the jobs (of user `uid`) ended that ended before a place, the latest first; and the place to go on from."""
     rows = connection.execute(_LATEST, {"at": before[0], "id": before[1], "count": count}).all()
-    ended = [row.ended_at for row in rows if row.last and uid in (None, row.uid)]
+    ended = [row.ended_at for row in rows if uid in (None, row.uid)]
     return ended, (rows[-1].ended_at, rows[-1].id) if len(rows) == count else None
 
 
