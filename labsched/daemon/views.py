@@ -64,7 +64,7 @@ def job_row(scene: Scene, job: Row, look: Looker) -> wire.JobRow:
     state, outcome = _state(stages)
     current = _current(stages, state)
     attempts = scene.records.attempts.get(current.id, [])
-    seen = look(attempts[-1].folder) if state is State.RUNNING and attempts else Look()
+    seen = look(attempts[-1].folder) if state in OPEN and attempts else Look()
     left = _left(attempts[-1], seen, scene.now) if attempts else None
     if state is State.WAITING:
         seconds = scene.now - max([job.submitted_at, *(s.ended_at for s in stages if s.ended_at)])
@@ -169,7 +169,7 @@ def _stage(
         state=State(stage.state),
         outcome=_outcome(stage),
         reason=stage.reason,
-        why=why_waiting(scene, job, stage) if stage.state == State.WAITING else None,
+        why=why_waiting(scene, job, stage) if stage.state == State.WAITING else seen.stuck,
         progress=seen.progress,
         note=seen.note or (attempts[-1].note if attempts else None),
         memory=seen.memory,
@@ -232,6 +232,7 @@ def _why_running(job: Row, stage: Row, seen: Look, left: float | None) -> str:
     if stage.stop_at is not None:
         return f"stopping: {stage.stop_reason}"
     parts = [
+        seen.stuck,
         None if seen.progress is None else f"{seen.progress:.0%}".replace("%", " %"),
         None if left is None else f"~{duration(left)} left",
         None if not seen.memory else size(seen.memory),

@@ -29,13 +29,14 @@ class Order:
 @dataclass(frozen=True, slots=True)
 class Look:
     """A running attempt, at a glance. `memory`: bytes, of its whole process tree. `unfenced`: why the kernel does not
-    keep it within its memory, where it should."""
+    keep it within its memory, where it should. `stuck`: why it cannot start yet."""
 
     progress: float | None = None
     note: str | None = None
     memory: int | None = None
     pid: int | None = None
     unfenced: str | None = None
+    stuck: str | None = None
 
 
 Tell = Callable[[Fact], None]

@@ -54,6 +54,18 @@ def fact(order: Order, written: dict[str, object]) -> Ended:
     )
 
 
+def never_began(launches: int, death: str) -> str:
+    """Why an attempt failed whose shims all ended before the command was started; `death`: how the last did."""
+    if death.startswith(("SIG", "signal ")):
+        what = f"killed by {death} {launches} times before the stage began"
+        if death == "SIGKILL":
+            look = "`journalctl -k` (or dmesg) says whether the kernel did it for want of memory; if not, somebody did"
+        else:
+            look = "somebody, or a monitor of this machine, has sent it"
+        return f"its shim was {what}: {look}"
+    return f"its shim ended {launches} times before the stage began and did not say why: see the daemon's log"
+
+
 def _judge(order: Order, ended: _Exit) -> tuple[Outcome, str | None]:
     if ended.error:
         return Outcome.FAILED, ended.error

@@ -8,22 +8,23 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from labsched import wall
 from labsched.core.model import Began, Ended
 from labsched.core.states import Outcome
-from labsched.engines import ends, parent, processes, rundir
+from labsched.engines import ends, left, parent, processes, rundir
 from labsched.engines.base import Look, Order, Tell
 from labsched.engines.cgroups import Group
 from labsched.engines.fences import Fences
 from labsched.faults import point
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 MAX_LAUNCHES = 3
 SWEEP_S = 0.02  # between looks whether what was killed is gone
-_MARK = "LABSCHED_PROGRESS"
+DEATH_S = 0.2  # for the shims' parent to tell how a shim ended
 UMASK = "LABSCHED_UMASK"  # the submitter's, octal, in the environment that a job takes along
 AGAIN_S = 1.0  # until the next try of what failed for want of room, memory or descriptors
 
@@ -66,7 +67,11 @@ class Local:
         self._shims: dict[int, int] = {}  # their shims' pidfds
         self._stopping: set[int] = set()
         self._launches: dict[int, int] = {}  # how many shims each had
+        self._deaths: dict[int, str] = {}  # how the last shim ended of those that have not begun; "": nobody knows
         self._waiting: dict[int, asyncio.TimerHandle] = {}  # attempts that are tried again soon
+        self._stuck: dict[str, str] = {}  # why, by folder
+        self._sweeps: dict[int, asyncio.Task[None]] = {}  # attempts whose shim was killed, while its stage is ended
+        self._looking = asyncio.Lock()  # at all of the machine's processes: one at a time
         self._link: socket.socket | None = None
         self._parent: asyncio.subprocess.Process | None = None
         self._respawn: asyncio.Task[None] | None = None
@@ -86,6 +91,9 @@ class Local:
     async def close(self) -> None:
         """Let the parent of the shims go; the shims stay."""
         self._closed = True
+        for sweep in self._sweeps.values():
+            sweep.cancel()
+        await asyncio.gather(*self._sweeps.values(), return_exceptions=True)
         for attempt in {*self._shims, *self._waiting}:
             self._forget(attempt)
         while self._respawn is not None:  # one that is just being replaced leaves another
@@ -133,7 +141,7 @@ class Local:
         fraction, note = rundir.progress(folder)
         started = rundir.read(folder, rundir.STARTED)
         if started is None:
-            return Look(fraction, note)
+            return Look(fraction, note, stuck=self._stuck.get(folder))
         held = self._held(folder, started) if memory else None
         return Look(fraction, note, held, started["pid"], started.get("unfenced"))
 
@@ -162,16 +170,20 @@ class Local:
             log.warning("the shims' parent is gone; attempt %s waits for the next one", order.attempt)
 
     def _hear(self) -> None:
-        assert self._link is not None
+        while self._link is not None and self._hear_one(self._link):
+            pass
+
+    def _hear_one(self, link: socket.socket) -> bool:
+        """Hear one message; False where there is none."""
         try:
-            data, ancillary, _, _ = self._link.recvmsg(parent.MAX_MESSAGE, socket.CMSG_SPACE(4))
+            data, ancillary, _, _ = link.recvmsg(parent.MAX_MESSAGE, socket.CMSG_SPACE(4))
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data, ancillary = b"", []
         if not data:
             self._unlink()
-            return
+            return False
         pidfds = [int.from_bytes(rights, sys.byteorder) for _, _, rights in ancillary]
         word, number, *rest = data.decode().split(" ", 3)
         order = self._orders.get(int(number))
@@ -179,15 +191,20 @@ class Local:
             for pidfd in pidfds:
                 os.close(pidfd)
         elif word == "forked" and pidfds:
-            self.trouble = None
             self._launches[order.attempt] = self._launches.get(order.attempt, 0) + 1
             self._watch(order, pidfds[0])
         elif word == "forked":
             self._later(order, "no process can be watched: too many open files")
         elif word == "began":
-            self._tell(Began(order.attempt, float(rest[0])))
+            self._began(order, float(rest[0]))
+        elif word == "died":
+            self._deaths[order.attempt] = " ".join(rest)
+        elif word == "stuck":  # not the shim's fault, so this one does not count
+            self._launches.pop(order.attempt, None)
+            self._later(order, f"{order.folder} cannot be written: {' '.join(rest)}")
         elif word == "failed":
             self._later(order, f"no process can be started: {' '.join(rest)}")
+        return True
 
     def _watch(self, order: Order, pidfd: int) -> None:
         os.set_blocking(pidfd, False)
@@ -197,15 +214,23 @@ class Local:
         if order.attempt in self._stopping:
             self.stop(order.attempt)
 
+    def _began(self, order: Order, at: float) -> None:
+        self._stuck.pop(order.folder, None)
+        if not self._waiting:
+            self.trouble = None
+        self._tell(Began(order.attempt, at))
+
     def _gone(self, order: Order) -> None:
         self._drop_shim(order.attempt)
         point("shim.gone", order.folder)
-        self._find(order)
+        self._hear()  # what it said last
+        if order.attempt not in self._waiting:
+            self._find(order)
 
     def _later(self, order: Order, trouble: str) -> None:
         if self.trouble is None:
             log.error("%s; it is tried again every %g s", trouble, AGAIN_S)
-        self.trouble = trouble
+        self.trouble = self._stuck[order.folder] = trouble
         if order.attempt not in self._waiting:
             self._waiting[order.attempt] = asyncio.get_running_loop().call_later(AGAIN_S, self._find, order)
 
@@ -232,7 +257,7 @@ class Local:
                 return self._find_now(order)
             started = rundir.read(order.folder, rundir.STARTED)
             if started is not None:
-                self._tell(Began(order.attempt, started["started"]))
+                self._began(order, started["started"])
             return self._watch(order, pidfd)
         ended = rundir.read(order.folder, rundir.EXIT)
         if ended is not None:
@@ -241,45 +266,53 @@ class Local:
         if order.boot_id != self._boot_id:
             return self._end(order, "the machine was rebooted while it ran", Outcome.LOST)
         if begun:
-            # Its command went with the shim, but not what that has started: as long as it lives the slot is not free.
-            spec = rundir.read(order.folder, rundir.SPEC) or self._spec(order)
-            mark = os.fsencode(f"{_MARK}={spec['env'][_MARK]}")
-            where = (rundir.read(order.folder, rundir.STARTED) or spec).get("group")
-            group = Group(*where) if where else None
-            if processes.kill_marked(mark, spec.get("uid")) | (group is not None and group.kill()):
-                self._waiting[order.attempt] = asyncio.get_running_loop().call_later(SWEEP_S, self._find, order)
-                return None
-            point("lost.swept", order.folder)
-            return self._lost(order, group)
+            if order.attempt not in self._sweeps:
+                self._sweeps[order.attempt] = asyncio.create_task(self._sweep(order))
+            return None
         stopping = order.attempt in self._stopping
         if not stopping and self._launches.get(order.attempt, 0) < MAX_LAUNCHES:
             return self.launch(order)
+        if not stopping and order.attempt not in self._deaths:
+            self._deaths[order.attempt] = ""
+            self._waiting[order.attempt] = asyncio.get_running_loop().call_later(DEATH_S, self._find, order)
+            return None
         # A shim that an earlier parent forked may still be on its way to the lock.
         if not rundir.bar(order.folder):
             return self._find_now(order)
         if stopping:
             return self._end(order, None, Outcome.CANCELLED)
-        return self._end(order, f"its shim could not start in {order.folder}: is the disk full?")
+        return self._end(order, ends.never_began(MAX_LAUNCHES, self._deaths[order.attempt]))
 
-    def _lost(self, order: Order, group: Group | None) -> None:
-        peak = cpu_time = None
-        if group is not None:
-            with contextlib.suppress(OSError, KeyError):
-                taken, cpu_time = group.taken(), group.cpu_time()
-                peak = max(taken.peak - taken.cache, 0)
-            group.remove(tries=3)  # it is empty, and nobody waits for us here
-        reason = "its shim was killed, so nobody knows how it ended"
-        self._end(order, reason, Outcome.LOST, peak_memory=peak, cpu_time=cpu_time)
+    async def _sweep(self, order: Order) -> None:
+        """End what a killed shim has left, for as long as it lives the slot is not free; then tell that it is lost."""
+        try:
+            spec = rundir.read(order.folder, rundir.SPEC) or self._spec(order)
+            tree = left.of(spec, rundir.read(order.folder, rundir.STARTED))
+            while await self._aside(tree.end):
+                await asyncio.sleep(SWEEP_S)
+            point("lost.swept", order.folder)
+            known = await self._aside(tree.reckon)
+            self._end(order, "its shim was killed, so nobody knows how it ended", Outcome.LOST, **known)
+        except OSError as error:
+            self._later(order, f"what is left of {order.folder} cannot be ended: {error.strerror}")
+        finally:
+            self._sweeps.pop(order.attempt, None)
+
+    async def _aside(self, look: Callable[[], T]) -> T:
+        async with self._looking:
+            return await asyncio.to_thread(look)
 
     def _end(self, order: Order, reason: str | None, outcome: Outcome = Outcome.FAILED, **known: Any) -> None:
-        self._forget(order.attempt)
         started = rundir.read(order.folder, rundir.STARTED)
+        self._forget(order.attempt)
         began = started["started"] if started else None
         self._tell(Ended(order.attempt, wall.now(), outcome, reason, began=began, **known))
 
     def _forget(self, attempt: int) -> None:
-        self._orders.pop(attempt, None)
+        if (order := self._orders.pop(attempt, None)) is not None:
+            self._stuck.pop(order.folder, None)
         self._launches.pop(attempt, None)
+        self._deaths.pop(attempt, None)
         self._stopping.discard(attempt)
         if (timer := self._waiting.pop(attempt, None)) is not None:
             timer.cancel()
@@ -325,8 +358,7 @@ class Local:
     def _spec(self, order: Order) -> dict[str, Any]:
         env = dict(order.env)
         umask = env.pop(UMASK, "")
-        # What no other attempt's environment has: whoever has it is of this attempt's tree, wherever it went.
-        env[_MARK] = rundir.progress_path(order.folder, own=self._as_submitter)
+        env[left.MARK] = rundir.progress_path(order.folder, own=self._as_submitter)
         group = self._fences.group(order.attempt)
         # On version 1 it may take many milliseconds to enter one: only for what needs it.
         if group is not None and not group.v2 and order.memory is None:

@@ -138,10 +138,8 @@ def clear(folder: str) -> str | None:
 
 def give(folder_fd: int, uid: int, gid: int) -> None:
     """Make the folder, in that of an attempt, which is the submitter's own."""
-    try:
+    with contextlib.suppress(FileExistsError):  # of a shim that did not get further
         os.mkdir(OWN, 0o700, dir_fd=folder_fd)
-    except FileExistsError:
-        return
     fd = os.open(OWN, os.O_DIRECTORY | os.O_NOFOLLOW | os.O_RDONLY, dir_fd=folder_fd)
     try:
         os.fchown(fd, uid, gid)

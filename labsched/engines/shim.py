@@ -39,7 +39,8 @@ def serve(control: int, name: str) -> None:
     """Fork a shim for every message ``ATTEMPT FOLDER`` on the socket `control`, until its other end is closed.
 
     Says first where attempts can have groups, whose names begin with `name`: ``ready`` and `fences.Fences` as JSON.
-    Answers ``forked ATTEMPT PID`` with a pidfd of the shim; the shim itself sends ``began ATTEMPT TIME PID``.
+    Answers ``forked ATTEMPT PID`` with a pidfd of the shim, and ``died ATTEMPT SIGNAL`` where it is killed; the shim
+    itself sends ``began ATTEMPT TIME PID``, or ``stuck ATTEMPT WHY`` where its folder has no room for it to begin.
     """
     link = socket.socket(fileno=control)
     link.set_inheritable(False)
@@ -47,7 +48,8 @@ def serve(control: int, name: str) -> None:
     accounts.warm()
     with contextlib.suppress(OSError):
         link.send(f"ready {json.dumps(fences.find(name))}".encode())
-    signal.signal(signal.SIGCHLD, _reap)
+    shims: dict[int, str] = {}  # attempts by pid
+    signal.signal(signal.SIGCHLD, lambda *_: _reap(link, shims))
     gc.collect()
     gc.freeze()  # what is here now stays shared with the shims
     while message := _next(link):
@@ -63,6 +65,7 @@ def serve(control: int, name: str) -> None:
         else:
             if pid == 0:
                 _shim(link, libc, attempt, folder)
+            shims[pid] = attempt
             point("parent.forked", folder)
             pidfd = os.pidfd_open(pid)
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, pidfd.to_bytes(4, sys.byteorder))]
@@ -79,10 +82,16 @@ def _next(link: socket.socket) -> bytes:
         return b""
 
 
-def _reap(_signal: int, _frame: object) -> None:
+def _reap(link: socket.socket, shims: dict[int, str]) -> None:
     with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            attempt = shims.pop(pid, None)
+            if attempt is not None and os.WIFSIGNALED(status):
+                with contextlib.suppress(OSError):  # rather unsaid than waited for: nobody else can reap
+                    link.send(f"died {attempt} {_name(os.WTERMSIG(status))}".encode(), socket.MSG_DONTWAIT)
 
 
 def _shim(link: socket.socket, libc: ctypes.CDLL, attempt: str, folder: str) -> NoReturn:
@@ -100,29 +109,47 @@ def _shim(link: socket.socket, libc: ctypes.CDLL, attempt: str, folder: str) -> 
 
 def _run(link: socket.socket, libc: ctypes.CDLL, attempt: str, folder: str) -> None:
     point("shim.forked", folder)
-    lock = os.open(os.path.join(folder, rundir.LOCK), os.O_RDWR | os.O_CREAT, 0o600)
+    error: OSError | LookupError | start.CannotStart | None = None
+    spec: dict[str, Any] | None = None
     try:
-        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock = os.open(os.path.join(folder, rundir.LOCK), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            return  # another shim has this attempt
         point("shim.locked", folder)
+        spec = rundir.read(folder, rundir.SPEC)
+        account = None
+        # All that needs room is done before `begun`: who has no room has not begun, and is tried again.
+        if spec is not None:
+            try:
+                account = accounts.find(spec["uid"], spec["user"]) if spec.get("uid") is not None else None
+                copier, output = _output(folder, spec, account)
+            except (LookupError, OSError) as said:
+                if isinstance(said, OSError) and said.errno in start.PASSES:
+                    raise
+                error = said
         if not rundir.begin(folder):
             return  # another shim had this attempt, or it is not to run any more
-    except OSError:
-        return  # another shim has this attempt
+    except OSError as said:
+        with contextlib.suppress(OSError):
+            link.send(f"stuck {attempt} {said.strerror}".encode())
+        return
     point("shim.begun", folder)
-    spec = rundir.read(folder, rundir.SPEC)
     started = wall.now()
     if spec is None:
         _record(folder, {"error": "its folder was damaged", "started": started, "ended": started})
         return
     try:
-        account = accounts.find(spec["uid"], spec["user"]) if spec.get("uid") is not None else None
-        copier, output = _output(folder, spec, account)
+        if error is not None:
+            raise error
         group, pid = _start(libc, spec, account, output)
-    except (LookupError, start.CannotStart) as error:
-        _record(folder, {"error": str(error), "started": started, "ended": wall.now()})
+    except (LookupError, start.CannotStart) as said:
+        _record(folder, {"error": str(said), "started": started, "ended": wall.now()})
         return
-    except OSError as error:
-        _record(folder, {"error": _why(error), "started": started, "ended": wall.now()})
+    except OSError as said:
+        why = "its log could not be made" if said is error else "no process could be started for it"
+        _record(folder, {"error": f"{why}: {said.strerror}", "started": started, "ended": wall.now()})
         return
     os.close(output)
     point("shim.started", folder)
@@ -188,12 +215,6 @@ def _output(folder: str, spec: dict[str, Any], account: accounts.Account | None)
         return None, log
     copier = Copier(log, spec["log_size"])
     return copier, copier.input
-
-
-def _why(error: OSError) -> str:
-    if error.errno in start.FULL:
-        return "the disk of the state folder is full: make room, then retry"
-    return f"its log could not be made: {os.strerror(error.errno or 0)}"
 
 
 def _record(folder: str, ended: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from labsched.faults import point
 
 PR_SET_PDEATHSIG = 1
 FULL = (errno.ENOSPC, errno.EDQUOT)
+PASSES = (*FULL, errno.EROFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # what is no fault of the stage's, and passes
 MAX_WORDS = 65_536  # bytes of what a child says
 
 

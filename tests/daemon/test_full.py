@@ -1,6 +1,7 @@
 """The daemon on a disk that it cannot write to: it says so, keeps what it has, and goes on by itself."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,16 +11,16 @@ import pytest
 
 from labsched import errors
 from labsched.wire.messages import Doctor
-from tests.engines.place import fill, small_disk
+from tests.engines.place import fill, fill_with_files, small_disk
 from tests.worlds import World, command, eventually
 
 
 @contextmanager
-def world_on_a_small_disk() -> Iterator[tuple[World, Path]]:
-    """A world whose state folder is a disk of 4 MiB, and a file to fill it with."""
+def world_on_a_small_disk(files: int | None = None) -> Iterator[tuple[World, Path]]:
+    """A world whose state folder is a disk of 4 MiB and so many files, and a file to fill it with."""
     with TemporaryDirectory(prefix="ls-") as folder:
         (state := Path(folder) / "state").mkdir()
-        with small_disk(state, 4096):
+        with small_disk(state, 4096, files):
             it = World(Path(folder))
             it.start()
             try:
@@ -74,3 +75,25 @@ def test_attempts_that_cannot_be_written_wait_and_none_fails() -> None:
         assert {job.outcome for job in it.wait(*numbers[1:])} == {"succeeded"}
         assert "cannot be written" not in problems(it)
         assert "Traceback" not in it.log
+
+
+def test_a_stage_that_has_no_room_for_its_log_waits_and_all_who_ask_are_told_why() -> None:
+    with world_on_a_small_disk(files=60) as (it, filler):
+        (it.folder / "state" / "attempts" / "1").mkdir(mode=0o750)
+        (it.folder / "state" / "attempts" / "1" / "run.1").mkdir(mode=0o750)
+        fill_with_files(filler, leave=2)  # for what to run, and the lock
+        [number] = it.submit(command("true"))
+        words = "cannot be written: No space left on device"
+        eventually(lambda: words in problems(it))
+        eventually(lambda: words in (it.job(number).stages[0].why or ""))
+        eventually(lambda: words in it.status().jobs[0].why)
+        assert any(words in trouble for trouble in it.status().troubles)
+        assert it.job(number).state == "starting"
+        it.kill()
+        it.start()
+        eventually(lambda: words in problems(it))
+        shutil.rmtree(filler)
+        [job] = it.wait(number)
+        assert (job.outcome, len(job.stages[0].attempts)) == ("succeeded", 1)
+        assert words not in problems(it)
+        assert it.log.count("it is tried again every") <= 4  # not each second

@@ -90,9 +90,10 @@ async def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
 
 
 @contextmanager
-def small_disk(folder: Path, kib: int) -> Iterator[None]:
-    """A disk of so many KiB at `folder`; skips the test where nobody may mount one."""
-    words = ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "none", str(folder)]
+def small_disk(folder: Path, kib: int, files: int | None = None) -> Iterator[None]:
+    """A disk of so many KiB, and files, at `folder`; skips the test where nobody may mount one."""
+    room = f"size={kib}k" if files is None else f"size={kib}k,nr_inodes={files}"
+    words = ["mount", "-t", "tmpfs", "-o", room, "none", str(folder)]
     if os.getuid() != 0 or subprocess.run(words, capture_output=True).returncode != 0:
         pytest.skip("only root may mount a small disk")
     try:
@@ -107,3 +108,11 @@ def fill(path: Path, leave: int = 0) -> None:
         while True:
             file.write(bytes(4096))
     os.truncate(path, path.stat().st_size // 4096 * 4096 - 4096 * leave)
+
+
+def fill_with_files(folder: Path, leave: int) -> None:
+    """Fill the disk that `folder` is on with empty files in it, but for so many."""
+    folder.mkdir()
+    for number in range(os.statvfs(folder).f_ffree - leave):
+        (folder / str(number)).touch()
+    assert os.statvfs(folder).f_ffree == leave

@@ -78,6 +78,47 @@ def test_a_dead_shim_is_noticed_within_100_ms_and_its_whole_tree_is_gone_by_then
     assert min(asyncio.run(go(tmp_path / str(n))) for n in range(3)) < NOTICED_S
 
 
+def test_what_a_dead_shim_left_is_looked_for_beside_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = processes.kill_marked
+
+    def slow(mark: bytes, uid: int | None = None) -> bool:
+        time.sleep(0.5)  # as on a machine with many thousand processes
+        return real(mark, uid)
+
+    async def go() -> None:
+        async with place(tmp_path) as it:
+            order, shim, command = await running(it)
+            monkeypatch.setattr(processes, "kill_marked", slow)
+            os.kill(shim, signal.SIGKILL)
+            longest, last = 0.0, time.monotonic()
+            while not any(isinstance(fact, Ended) for fact in it.facts):
+                await asyncio.sleep(0.001)
+                last, before = time.monotonic(), last
+                longest = max(longest, last - before)
+            assert (await it.end(order)).outcome == Outcome.LOST  # type: ignore[arg-type]
+            assert not alive(command)
+            assert longest < 0.4
+
+    asyncio.run(go())
+
+
+def test_an_engine_that_closes_while_it_ends_what_a_dead_shim_left_leaves_that_to_the_next(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with place(tmp_path) as it:
+            order, shim, command = await running(it)
+            os.kill(shim, signal.SIGKILL)
+            await until(lambda: bool(it.engine._sweeps) or bool(it.facts[1:]))
+            await it.restart()
+            it.engine.adopt(order)  # type: ignore[arg-type]
+            it.engine.adopt(order)  # type: ignore[arg-type]
+            assert (await it.end(order)).outcome == Outcome.LOST  # type: ignore[arg-type]
+            assert not alive(command)
+
+    asyncio.run(go())
+
+
 def test_nobody_looks_again_and_again_whether_a_shim_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def go() -> None:
         async with place(tmp_path) as it:
@@ -197,6 +238,31 @@ def test_a_shim_that_is_late_to_its_lock_runs_what_nobody_else_has_run_or_nothin
             assert (tmp_path / "journal").exists() == wanted
             if wanted:
                 assert (tmp_path / "journal").read_text() == "x\n"
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("at", ["shim.forked", "shim.locked"])
+def test_an_attempt_whose_shims_are_all_killed_before_it_begins_says_so(
+    tmp_path: Path, armed: Path, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = rundir.write
+
+    def write(folder: str, name: str, value: object) -> None:
+        (armed / "armed" / at).write_text("kill 0")  # anew before each launch
+        real(folder, name, value)
+
+    async def go() -> None:
+        async with place(tmp_path / "attempts") as it:
+            monkeypatch.setattr(rundir, "write", write)
+            order = it.order("touch", f"{tmp_path}/journal")
+            said = await it.run(order)
+            assert said.outcome == Outcome.FAILED
+            assert said.reason is not None
+            assert said.reason.startswith("its shim was killed by SIGKILL 3 times before the stage began: ")
+            assert "journalctl -k" in said.reason
+            assert len(list((armed / "hit").glob(f"{at}.*"))) == 3
+            assert not (tmp_path / "journal").exists()
 
     asyncio.run(go())
 

@@ -1,12 +1,15 @@
 """A disk that is full costs nobody a result: what runs goes on, what waits waits, all is told once there is room."""
 
 import asyncio
+import shutil
 from pathlib import Path
+
+import pytest
 
 from labsched.core.model import Ended
 from labsched.core.states import Outcome
 from labsched.engines import rundir
-from tests.engines.place import fill, place, small_disk, until
+from tests.engines.place import fill, fill_with_files, place, small_disk, until
 
 
 def test_what_starts_on_a_full_disk_waits_for_room(tmp_path: Path) -> None:
@@ -49,4 +52,54 @@ def test_what_runs_while_the_disk_fills_up_is_neither_left_alone_nor_lost(tmp_pa
 
     (tmp_path / "disk").mkdir()
     with small_disk(tmp_path / "disk", 128):
+        asyncio.run(go())
+
+
+@pytest.mark.parametrize("left", range(7))
+def test_wherever_room_ends_before_a_command_begins_it_waits_and_then_runs(tmp_path: Path, left: int) -> None:
+    """Its folder, what to run, the lock, the log, `begun`: each is a file."""
+
+    async def go() -> None:
+        async with place(tmp_path / "disk") as it:
+            order = it.order("sh", "-c", f"echo x >> {tmp_path}/journal")
+            Path(order.folder).mkdir()
+            fill_with_files(tmp_path / "disk" / "filler", left)
+            it.engine.launch(order)
+            if left < 4:
+                await until(lambda: "No space left on device" in (it.engine.look(order.folder).stuck or ""))
+                assert it.engine.trouble is not None
+                await it.restart()  # another daemon finds it as it is
+                it.engine.adopt(order)
+                await until(lambda: it.engine.look(order.folder).stuck is not None)
+                assert not rundir.has_begun(order.folder)
+            else:
+                await until((tmp_path / "journal").exists)
+            shutil.rmtree(tmp_path / "disk" / "filler")
+            ended = await it.end(order)
+            assert (ended.outcome, ended.reason) == (Outcome.SUCCEEDED, None)
+            assert (tmp_path / "journal").read_text() == "x\n"
+            assert it.engine.trouble is None
+
+    (tmp_path / "disk").mkdir()
+    with small_disk(tmp_path / "disk", 1024, files=40):
+        asyncio.run(go())
+
+
+def test_what_waits_for_room_can_be_cancelled(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with place(tmp_path / "disk") as it:
+            order = it.order("touch", f"{tmp_path}/journal")
+            Path(order.folder).mkdir()
+            fill_with_files(tmp_path / "disk" / "filler", 1)  # for what to run
+            it.engine.launch(order)
+            await until(lambda: it.engine.look(order.folder).stuck is not None)
+            (tmp_path / "disk" / "filler" / "0").unlink()
+            (tmp_path / "disk" / "filler" / "1").unlink()
+            it.engine.stop(order.attempt)
+            ended = await it.end(order)
+            assert ended.outcome in (Outcome.CANCELLED, Outcome.SUCCEEDED)
+            assert (tmp_path / "journal").exists() == (ended.outcome is Outcome.SUCCEEDED)
+
+    (tmp_path / "disk").mkdir()
+    with small_disk(tmp_path / "disk", 1024, files=40):
         asyncio.run(go())
