@@ -16,7 +16,7 @@ SEED ?=
 VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' labsched/__init__.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install uninstall user-service deb test-deb demo test chaos fuzz lint format clean bench-pools bench-commands
+.PHONY: help venv install uninstall user-service deb test-deb demo test chaos fuzz lint format clean bench-pools bench-commands bench-scheduler
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,10 +42,13 @@ fuzz: venv $(TOOLS) ## REQUESTS=100000 of two users and an admin, from SEED on, 
 	$(VENV)/bin/python -m tests.fuzz $(REQUESTS) $(SEED)
 
 bench-pools: venv ## twelve blocks through RAM=2 and CPU=4: the most at once, and how long slots stand idle
-	$(VENV)/bin/python benchmarks/pools.py
+	$(VENV)/bin/python -m benchmarks.pools
 
 bench-commands: venv ## what a command costs, beside an import of click, with an empty queue and a very long one
-	$(VENV)/bin/python benchmarks/commands.py
+	$(VENV)/bin/python -m benchmarks.commands
+
+bench-scheduler: venv ## what the scheduler costs, beside its peers, into docs/performance.md; PARTS="noop latency", QUICK=1, PEERS=venv
+	$(VENV)/bin/python -m benchmarks.scheduler $(PARTS) $(if $(QUICK),--quick) $(if $(PEERS),--peers $(PEERS))
 
 format: $(TOOLS) ## put the code in shape
 	$(VENV)/bin/ruff check --fix .

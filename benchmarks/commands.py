@@ -1,6 +1,6 @@
 """What `labsched status` and its like cost, beside `python -c "import click"`, with an empty queue and with a long one.
 
-    python benchmarks/commands.py [--times 15] [--waiting 100000] [--ended 1000000]
+    python -m benchmarks.commands [--times 15] [--waiting 100000] [--ended 1000000]
 
 A daemon of its own for each queue. Each command runs as people run it, a new process each time, all in turns. Prints
 medians in milliseconds, and how many times an import of click each takes (the median of the ratios of each turn).
@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from filled import fill
+from benchmarks.filled import fill
 
 PYTHON = sys.executable
 LABSCHED = (PYTHON, "-m", "labsched")

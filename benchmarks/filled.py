@@ -1,11 +1,14 @@
 """A queue as it may be after years: so many jobs that wait, and so many that have ended.
 
-python benchmarks/filled.py FILE [--waiting 100000] [--ended 1000000] [--people 20]
+python -m benchmarks.filled FILE [--waiting 100000] [--ended 1000000] [--people 20]
 """
 
 import argparse
 import json
+import os
+import pwd
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -21,12 +24,13 @@ LENGTH_S = 3.0  # from one submit to the next
 ROWS = (
     """WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < :total)
     INSERT INTO jobs (id, name, recipe, user, uid, priority, submitted_at, environment_id, ended_at, outcome)
-    SELECT i, 'job ' || i, 'command', 'user' || i % :people, 20000 + i % :people, 0, :now - (:total - i) * :length, 1,
+    SELECT i, 'job ' || i, 'command', coalesce(:me, 'user' || i % :people), coalesce(:uid, 20000 + i % :people),
+        iif(:me IS NULL, 0, -(i % :people)), :now - (:total - i) * :length, 1,
         CASE WHEN i <= :ended THEN :now - (:total - i) * :length + 1 END,
         CASE WHEN i <= :ended THEN iif(i % 50, 'succeeded', 'failed') END FROM n""",
     """INSERT INTO stages (id, job_id, position, name, argv, cwd, env, outputs, needs, state, outcome, ended_at, line)
-    SELECT id, id, 0, 'run', '["/bin/true"]', '/', '{}', '[]', '{"CPU":1}', iif(outcome IS NULL, 'waiting', 'ended'),
-        outcome, ended_at, iif(outcome IS NULL, '[0,"' || user || '",[["CPU",1]]]', NULL) FROM jobs""",
+    SELECT id, id, 0, 'run', :argv, '/', '{}', '[]', '{"CPU":1}', iif(outcome IS NULL, 'waiting', 'ended'),
+        outcome, ended_at, iif(outcome IS NULL, '[' || priority || ',"' || user || '",[["CPU",1]]]', NULL) FROM jobs""",
     """INSERT INTO attempts (stage_id, number, folder, boot_id, created_at, started_at, ended_at, outcome, exit_code,
         peak_memory, cpu_time)
     SELECT id, 1, job_id || '/run.1', 'another', ended_at - 1, ended_at - 1, ended_at, outcome, outcome = 'failed',
@@ -45,10 +49,32 @@ ROWS = (
 )
 
 
-def fill(path: Path, waiting: int, ended: int, people: int = 20) -> None:
-    """Make the queue at `path`. What waits is held back by a pause of all pools."""
+def fill(
+    path: Path,
+    waiting: int,
+    ended: int,
+    people: int = 20,
+    command: Sequence[str] = ("/bin/true",),
+    own: bool = False,
+) -> None:
+    """Make the queue at `path`. What waits is held back by a pause of all pools.
+
+    `command`: of each job; it needs one CPU. `own`: all are the caller's own, so that they may run; then it is their
+    priorities that make as many lines of them as there would be `people`.
+    """
     upgrade(path)
-    values = {"total": waiting + ended, "ended": ended, "people": people, "now": time.time(), "length": LENGTH_S}
+    values: dict[str, object] = {
+        "total": waiting + ended,
+        "ended": ended,
+        "people": people,
+        "now": time.time(),
+        "length": LENGTH_S,
+        "argv": json.dumps(list(command)),
+        "uid": None,
+        "me": None,
+    }
+    if own:
+        values |= {"uid": os.getuid(), "me": pwd.getpwuid(os.getuid()).pw_name}
     with closing(open_engine(path, synchronous="OFF").connect()) as connection:
         raw = driver(connection)
         raw.execute("BEGIN IMMEDIATE")

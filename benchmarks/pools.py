@@ -1,6 +1,6 @@
 """Twelve blocks through RAM=2 and CPU=4 with the real klusta: are the pools ever exceeded, and do slots stand idle?
 
-    python benchmarks/pools.py [--blocks 12] [--seconds 10]
+    python -m benchmarks.pools [--blocks 12] [--seconds 10]
 
 A daemon of its own, synthetic blocks, both stages. Prints, for each stage, the most at once and the idle times: from
 the moment that a slot was free and a stage was there for it, to its start. The times are those that labsched records.

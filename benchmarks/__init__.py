@@ -1,0 +1,1 @@
+"""What labsched costs, side by side with its peers."""

@@ -1,0 +1,6 @@
+"""What is measured: labsched, its peers, and the floors below which nothing can be."""
+
+from benchmarks.scheduler.sides import floors, labsched, spooler
+from benchmarks.scheduler.sides.base import Side
+
+SIDES: tuple[Side, ...] = (labsched.SIDE, spooler.SIDE, floors.XARGS, floors.MAKE)
