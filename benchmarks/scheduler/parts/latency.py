@@ -28,8 +28,8 @@ ABOUT = f"""
 **Submit to first instruction**: one job at a time is queued while a slot is free; it is a small C program that notes
 the time as the first thing in `main`. "From the client": the clock is read before the client connects to the socket
 (for task-spooler: before `tsp` is started), so this has the request, its commit, the decision, the launch and the exec
-in it. "From the record": from the time of the submit that the daemon itself writes down. With {WAITING:,} waiting: jobs of
-{LINES} priorities that wait for a full pool, and the job that is measured takes another one.
+in it. "From the record": from the time of the submit that the daemon itself writes down. With {WAITING:,} waiting:
+jobs of {LINES} priorities that wait for a full pool, and the job that is measured takes another one.
 
 **Freed slot to next first instruction**: {SLOTS} slots, jobs of {1000 * LENGTH_S:g} ms that note when they are about to
 end; so it has the end of the process in it, the record of how it ended, the decision, the launch and the exec. With
