@@ -4,6 +4,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 KLUSTA := $(VENV)/.klusta
 INSTALLED := $(VENV)/.installed
+COMPILED := $(VENV)/.compiled
 TOOLS := $(VENV)/.tools
 DEMO := .demo
 # A server's: the distribution's Python, which everybody may run
@@ -21,7 +22,7 @@ VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' labsched/__init__.py)
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-venv: $(INSTALLED) $(KLUSTA) ## labsched and klusta, in .venv, for yourself
+venv: $(INSTALLED) $(KLUSTA) $(COMPILED) ## labsched and klusta, in .venv, for yourself
 
 demo: venv ## de-noise and sort a synthetic block with a daemon of its own, and compare with what is known
 	@$(VENV)/bin/python examples/demo.py $(DEMO)
@@ -84,6 +85,12 @@ $(VENV)/bin/python:
 $(INSTALLED): setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(PIP) install "setuptools<81" wheel numpy
 	$(PIP) install --editable . --config-settings editable_mode=compat
+	@touch $@
+
+# A command would compile labsched anew each time where it may not write beside its sources, or PYTHONDONTWRITEBYTECODE
+# is set: half of its time.
+$(COMPILED): $(INSTALLED) $(shell find labsched migrations -name '*.py')
+	$(VENV)/bin/python -m compileall -q labsched migrations
 	@touch $@
 
 # klustakwik2 is source only and imports numpy and Cython while it builds, without saying so; it builds twice as fast

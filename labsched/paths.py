@@ -5,10 +5,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-SYSTEM_SOCKET = Path("/run/labsched/labsched.sock")
 SYSTEM_CONFIG = Path("/etc/labsched/config.toml")
 SYSTEM_STATE = Path("/var/lib/labsched")
-MAX_SOCKET_PATH = 107  # bytes: sun_path holds 108 with the NUL that ends it
 
 
 PROBE_FILES = (".toml", ".prb", ".json")
@@ -30,27 +28,6 @@ def seen_from(folder: Path, named: str) -> str:
     with suppress(RuntimeError):  # nobody has such a home: whoever reads that it is not there sees why
         path = path.expanduser()
     return os.path.normpath(folder.absolute() / path)
-
-
-def runtime_socket(environ: Mapping[str, str] = os.environ) -> Path:
-    """The socket of a daemon that runs for one user."""
-    return Path(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / "labsched" / "labsched.sock"
-
-
-def client_socket(given: str | None, environ: Mapping[str, str] = os.environ) -> Path:
-    """The socket that a command talks to: the one given, $LABSCHED_SOCKET, the system's, else the user's."""
-    if given or environ.get("LABSCHED_SOCKET"):
-        return Path(given or environ["LABSCHED_SOCKET"])
-    if SYSTEM_SOCKET.exists():
-        return SYSTEM_SOCKET
-    return runtime_socket(environ)
-
-
-def daemon_socket(given: str | None, environ: Mapping[str, str] = os.environ) -> Path:
-    """The socket that a daemon listens on: the one given, $LABSCHED_SOCKET, the system's for root, else the user's."""
-    if given or environ.get("LABSCHED_SOCKET"):
-        return Path(given or environ["LABSCHED_SOCKET"])
-    return SYSTEM_SOCKET if os.getuid() == 0 else runtime_socket(environ)
 
 
 def state_folder(given: str | None, environ: Mapping[str, str] = os.environ) -> Path:

@@ -12,7 +12,7 @@ import click
 import roff
 
 from labsched import __version__
-from labsched.cli.main import labsched
+from labsched.cli.door import labsched
 from labsched.cli.verbs import SECTIONS
 
 REFERENCE = Path(__file__).parent.parent / "docs/reference/configuration.md"

@@ -2,14 +2,13 @@
 
 import os
 from dataclasses import replace
-from pathlib import Path
 
 import click
 
 from labsched.cli import queueing
 from labsched.cli.context import client, json_option, quiet_option, socket_option
 from labsched.cli.types import JOB, MEMORY, PRIORITY, TIME, TIMES
-from labsched.core.model import JobSpec, Retry
+from labsched.core.spec import JobSpec, Retry
 from labsched.errors import BadRequest
 from labsched.recipes import command, environ
 
@@ -79,7 +78,7 @@ def add(
         return
     job = command.expand(
         argv,
-        cwd=str(folder),
+        cwd=folder,
         needs=command.parse_needs(needs) if needs else None,
         name=name,
         after=after,
@@ -112,33 +111,36 @@ def _check_all(file: str, found: list[tuple[int, JobSpec]], env: dict[str, str])
         path = stage.env.get("PATH", env.get("PATH", os.defpath))
         key = (stage.argv[0], stage.cwd, path)
         if key not in known:
-            known[key] = _missing(stage.argv[0], Path(stage.cwd), path)
+            known[key] = _missing(stage.argv[0], stage.cwd, path)
         if known[key]:
             bad.append(f"{file}, line {number}: {known[key]}")
     if bad:
         queueing.report_bad(bad)
 
 
-def _folder() -> Path:
+def _folder() -> str:
     try:
-        return Path.cwd()
+        return os.getcwd()
     except OSError:
         raise BadRequest("this folder is gone: go to another one first") from None
 
 
-def _missing(program: str, folder: Path, path: str) -> str | None:
+def _missing(program: str, folder: str, path: str) -> str | None:
     """Why `program` cannot be run from `folder`, in words; None where it can."""
-    import shutil
-
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return f"there is no folder {folder} to run it in"
     if "/" in program:
-        file = folder / program
-        if not file.exists():
+        file = os.path.join(folder, program)
+        if not os.path.exists(file):
             return f"there is no program {file}: check its name (or give --no-check)"
-        if file.is_dir() or not os.access(file, os.X_OK):
+        if not _runs(file):
             return f"{file} is not a program that you may run: chmod +x it, or name the program that reads it"
         return None
-    if shutil.which(program, path=path) is None:
+    # shutil.which would do; it loads all that packs and unpacks archives.
+    if not any(_runs(os.path.join(place, program)) for place in path.split(os.pathsep)):
         return f"there is no command {program!r} on your PATH: check its name (or give --no-check)"
     return None
+
+
+def _runs(file: str) -> bool:
+    return os.path.isfile(file) and os.access(file, os.X_OK)

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -46,7 +45,7 @@ def expand_all(
 ) -> list[Expanded]:
     """Each as a job. Raises BadRequest; also where two of them would write to one folder."""
     found = [expand(request, settings, python, env) for request in requests]
-    targets: dict[Path, str] = {}
+    targets: dict[str, str] = {}
     for one in found:
         if one.target in targets:
             raise BadRequest(f"{one.job.name} and {targets[one.target]} would both write to {one.target}")
@@ -60,9 +59,11 @@ def check(block: Expanded) -> None:
     Raises NotFound where it is not there, BadRequest where its channels or its probe do not fit, and LabschedError
     where its data cannot be read.
     """
-    if not block.source.exists():
+    if not os.path.exists(block.source):
         raise NotFound(f"there is no block {block.job.name}: no folder {block.source}{_near(block.source)}")
     try:
+        from pathlib import Path
+
         from labsched.ephys.check import check as look
         from labsched.ephys.errors import EphysError
     except ImportError as error:
@@ -70,10 +71,10 @@ def check(block: Expanded) -> None:
             f"cannot look at the block ({error}): labsched doctor says more, --no-check skips"
         ) from None
     try:
-        look(block.source, block.omit, block.probe)
+        look(Path(block.source), block.omit, block.probe)
     except EphysError as error:
         try:
-            look(block.source, (), None)
+            look(Path(block.source), (), None)
         except EphysError as worse:
             if str(worse) == str(error):
                 raise LabschedError(f"{block.job.name}: {error}") from None
@@ -100,22 +101,22 @@ def check_targets(blocks: Sequence[Expanded]) -> None:
     """Raise Forbidden where this user may not write to a block's target; for stages that run as them."""
     for block in blocks:
         there = folders.nearest(block.target)
-        if there.is_dir() and not os.access(there, os.W_OK | os.X_OK):
-            where = f"{block.target}" if there == block.target else f"{block.target} ({there} is not yours to write to)"
+        if os.path.isdir(there) and not os.access(there, os.W_OK | os.X_OK):
+            where = block.target if there == block.target else f"{block.target} ({there} is not yours to write to)"
             raise Forbidden(
                 f"{block.job.name}: you may not write to {where}: name another place with --target, or ask its owner"
             )
 
 
-def _near(missing: Path) -> str:
+def _near(missing: str) -> str:
     import difflib
 
-    parent = missing.parent
-    while not parent.exists() and parent != parent.parent:
-        missing, parent = parent, parent.parent
+    parent = os.path.dirname(missing)
+    while not os.path.exists(parent):
+        missing, parent = parent, os.path.dirname(parent)
     try:
         names = [entry.name for entry in os.scandir(parent) if entry.is_dir()]
     except OSError:
         return ""
-    near = difflib.get_close_matches(missing.name, names, n=NEAR, cutoff=0.7)
+    near = difflib.get_close_matches(os.path.basename(missing), names, n=NEAR, cutoff=0.7)
     return f"; did you mean {' or '.join(near)}?" if near else f"; {parent} is where it was looked for"

@@ -21,7 +21,7 @@ def completion(shell: str) -> None:
     """
     from click.shell_completion import ShellComplete, get_completion_class
 
-    from labsched.cli.main import COMPLETE
+    from labsched.cli.door import COMPLETE
 
     kind = get_completion_class(shell)
     assert kind is not None

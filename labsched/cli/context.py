@@ -48,10 +48,10 @@ def given_socket() -> str | None:
 
 def client() -> "Client":
     """The client of the daemon that this command talks to."""
-    from labsched.paths import client_socket
+    from labsched import sockets
     from labsched.wire.client import Client
 
-    return Client(client_socket(given_socket()))
+    return Client(sockets.of_client(given_socket()))
 
 
 def print_json(message: Any) -> None:

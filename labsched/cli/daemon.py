@@ -19,7 +19,11 @@ def daemon(state: str | None, config: str | None) -> int:
       labsched daemon
       labsched daemon --state ~/queue --socket ~/queue/socket --config lab.toml
     """
-    from labsched.daemon.main import run
-    from labsched.paths import config_file, daemon_socket, state_folder
+    from pathlib import Path
 
-    return int(run(state_folder(state), daemon_socket(given_socket()).absolute(), config_file(config)) or 0)
+    from labsched import sockets
+    from labsched.daemon.main import run
+    from labsched.paths import config_file, state_folder
+
+    socket = Path(sockets.of_daemon(given_socket())).absolute()
+    return int(run(state_folder(state), socket, config_file(config)) or 0)

@@ -8,7 +8,6 @@ from labsched.cli.types import POOL, SLOTS
 from labsched.cli.verbs import Group
 from labsched.errors import BadRequest
 from labsched.wire.messages import Pools
-from labsched.wire.requests import PoolSet
 
 
 @click.command()
@@ -53,7 +52,7 @@ def set_slots(name: str, slots: int, as_json: bool, quiet: bool) -> None:
     Example:
       labsched pool set RAM 3
     """
-    _change(name, PoolSet(slots=slots), as_json, quiet)
+    _change(name, as_json, quiet, slots=slots)
 
 
 @pool.command()
@@ -68,7 +67,7 @@ def pause(name: str, as_json: bool, quiet: bool) -> None:
     Example:
       labsched pool pause GPU
     """
-    _change(name, PoolSet(paused=True), as_json, quiet)
+    _change(name, as_json, quiet, paused=True)
 
 
 @pool.command()
@@ -83,13 +82,15 @@ def resume(name: str, as_json: bool, quiet: bool) -> None:
     Example:
       labsched pool resume GPU
     """
-    _change(name, PoolSet(paused=False), as_json, quiet)
+    _change(name, as_json, quiet, paused=False)
 
 
-def _change(name: str, change: PoolSet, as_json: bool, quiet: bool) -> None:
+def _change(name: str, as_json: bool, quiet: bool, *, slots: int | None = None, paused: bool | None = None) -> None:
     if not name or "/" in name or not name.isprintable() or name in (".", ".."):
         raise BadRequest(f"{name!r} is not a pool's name: labsched pools lists them")
-    _show(client().post(f"pools/{name}", change, Pools), as_json, quiet)
+    from labsched.wire.requests import PoolSet  # who only looks needs none
+
+    _show(client().post(f"pools/{name}", PoolSet(slots=slots, paused=paused), Pools), as_json, quiet)
 
 
 def _show(answer: Pools, as_json: bool, quiet: bool) -> None:

@@ -3,14 +3,13 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import click
 
 from labsched.cli import jobs, table
 from labsched.cli.context import print_json, print_numbers
-from labsched.core.model import JobSpec
+from labsched.core.spec import JobSpec
 from labsched.errors import BadRequest, LabschedError
 from labsched.recipes import environ
 from labsched.recipes.environ import UMASK
@@ -26,7 +25,7 @@ SHOWN = 100  # jobs of one request whose state is asked for and shown
 def read_lines(path: str) -> list[str]:
     """The lines of a file, or of standard input for `-`. Raises BadRequest with a sentence."""
     try:
-        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        data = sys.stdin.buffer.read() if path == "-" else _bytes(path)
     except OSError as error:
         raise BadRequest(f"cannot read {path}: {error.strerror}") from None
     try:
@@ -35,6 +34,11 @@ def read_lines(path: str) -> list[str]:
     except UnicodeDecodeError as error:
         number = data[: error.start].count(b"\n") + 1
         raise BadRequest(f"{path}, line {number}: not UTF-8 text; nothing was queued") from None
+
+
+def _bytes(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def parse_file(path: str, parse: Callable[[list[str]], list[T]]) -> list[T]:
@@ -95,4 +99,4 @@ def send(
 
 def absolute(path: str | None) -> str | None:
     """A path as seen from the caller's folder."""
-    return None if path is None else os.path.normpath(Path.cwd() / path)
+    return None if path is None else os.path.abspath(path)

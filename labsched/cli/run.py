@@ -18,7 +18,7 @@ from labsched.cli import queueing
 from labsched.cli.context import socket_option
 from labsched.cli.types import BLOCK
 from labsched.core import units
-from labsched.core.model import StageSpec
+from labsched.core.spec import StageSpec
 from labsched.errors import LabschedError, Refused
 from labsched.recipes import environ
 from labsched.recipes.block import BlockRequest, parse_omit

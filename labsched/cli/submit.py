@@ -2,12 +2,10 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 
-from labsched import paths
 from labsched.cli import blocks as looking
 from labsched.cli import queueing
 from labsched.cli.context import client, json_option, quiet_option, socket_option
@@ -66,7 +64,7 @@ def submit(
         BlockRequest(
             block=row.block,
             omit=parse_omit((*omit, *row.omit)),
-            probe=paths.probe(probe, Path.cwd()) if probe else None,
+            probe=_probe(probe) if probe else None,
             source=queueing.absolute(source),
             target=queueing.absolute(target),
             reference=reference,
@@ -92,6 +90,14 @@ def _table(file: str, blocks: tuple[str, ...]) -> list[Row]:
     if blocks:
         raise click.UsageError("name blocks, or a file with --from, but not both")
     return queueing.parse_file(file, read_table)
+
+
+def _probe(named: str) -> str:
+    from pathlib import Path
+
+    from labsched import paths
+
+    return paths.probe(named, Path.cwd())
 
 
 def _settings(daemon: Daemon) -> Mapping[str, Any]:

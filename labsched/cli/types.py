@@ -159,11 +159,11 @@ TIME, MEMORY, SIZE = TimeParam(), MemoryParam(), SizeParam()
 
 def _ask(ctx: click.Context, what: str, kind: Any) -> Any:
     """The daemon's answer, or None: nobody wants to read an error in the middle of a word."""
+    from labsched import sockets
     from labsched.cli.context import SOCKET
-    from labsched.paths import client_socket
     from labsched.wire.client import Client
 
     try:
-        return Client(client_socket(ctx.meta.get(SOCKET)), PATIENCE).get(what, kind)
+        return Client(sockets.of_client(ctx.meta.get(SOCKET)), PATIENCE).get(what, kind)
     except (LabschedError, OSError):
         return None

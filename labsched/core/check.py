@@ -3,8 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from labsched.core.model import JobSpec, Retry, StageSpec
-from labsched.core.plan import never_fits
+from labsched.core.spec import JobSpec, Needs, Retry, StageSpec
 
 STAGE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 MAX_NAME = 500  # characters
@@ -81,6 +80,16 @@ def _too_long(job: JobSpec, stage: StageSpec) -> str | None:
         return f"it has {len(stage.outputs)} outputs, and may have {MAX_OUTPUTS}: name a few that stand for all"
     if any(len(path) > MAX_PATH for path in (stage.cwd, *stage.outputs)):
         return f"a folder or an output has a path of more than {MAX_PATH} characters: no file has"
+    return None
+
+
+def never_fits(pools: Mapping[str, int], needs: Needs) -> str | None:
+    """Why a stage with these needs could never start with these pools, in words; None where it could."""
+    for pool, n in sorted(needs.items()):
+        if pool not in pools:
+            return f"there is no pool {pool}; the pools are {', '.join(sorted(pools))}"
+        if n > pools[pool]:
+            return f"it needs {n} {'slot' if n == 1 else 'slots'} of {pool}, and there are {pools[pool]}"
     return None
 
 

@@ -133,16 +133,6 @@ def shares(snapshot: Snapshot) -> dict[str, float]:
     return result
 
 
-def never_fits(pools: Mapping[str, int], needs: Needs) -> str | None:
-    """Why a stage with these needs could never start with these pools, in words; None where it could."""
-    for pool, n in sorted(needs.items()):
-        if pool not in pools:
-            return f"there is no pool {pool}; the pools are {', '.join(sorted(pools))}"
-        if n > pools[pool]:
-            return f"it needs {n} {'slot' if n == 1 else 'slots'} of {pool}, and there are {pools[pool]}"
-    return None
-
-
 def _lines(waiting: Iterable[Waiting]) -> dict[LineKey, deque[Waiting]]:
     lines: dict[LineKey, deque[Waiting]] = defaultdict(deque)
     for stage in sorted(waiting, key=lambda w: w.stage):

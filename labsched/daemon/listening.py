@@ -11,7 +11,7 @@ from pathlib import Path
 from labsched.config import Config
 from labsched.daemon.peers import group_id
 from labsched.errors import BadRequest, Refused
-from labsched.paths import MAX_SOCKET_PATH
+from labsched.sockets import MAX_BYTES
 
 log = logging.getLogger("labsched")
 FIRST = 3  # the first descriptor that is passed: sd_listen_fds(3)
@@ -58,8 +58,8 @@ def listening(path: Path, config: Config, given: socket.socket | None) -> Iterat
                 log.info("the socket that was passed is used, %s, not %s", _shown(name), path)
             yield given
         return
-    if len(os.fsencode(path)) > MAX_SOCKET_PATH:
-        raise BadRequest(f"the socket's path {path} is longer than {MAX_SOCKET_PATH} bytes: name another with --socket")
+    if len(os.fsencode(path)) > MAX_BYTES:
+        raise BadRequest(f"the socket's path {path} is longer than {MAX_BYTES} bytes: name another with --socket")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         try:
             path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)

@@ -3,12 +3,10 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from labsched.core.model import JobSpec, Retry, StageSpec
+from labsched.core.spec import JobSpec, Retry, StageSpec
 from labsched.errors import BadRequest
-from labsched.recipes.command import parse_memory
 
 RECIPE = "sort"
 KILLED = (137, 143)  # by KILL or TERM: what the science itself says of its input would only be said again
@@ -36,8 +34,8 @@ class Expanded:
     """A block's job, and where its files are (for whoever wants to look before it is queued)."""
 
     job: JobSpec
-    source: Path
-    target: Path
+    source: str
+    target: str
     probe: str | None
     omit: tuple[str, ...] = field(default=())
 
@@ -89,12 +87,12 @@ def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env:
         raise BadRequest(f"there is no reference {reference!r}; known are {', '.join(REFERENCES)}")
     probe = request.probe or settings["probe"]
     ephys = (python, "-m", "labsched.ephys")
-    folders = ("--target", str(target), "--name", name)
+    folders = ("--target", target, "--name", name)
     threads = settings["klusta_needs"].get("CPU", 1)
     denoise = StageSpec(
         name="denoise",
         argv=(
-            *(*ephys, "denoise", "--source", str(source), *folders),
+            *(*ephys, "denoise", "--source", source, *folders),
             *(("--omit", ",".join(request.omit)) if request.omit else ()),
             *(("--probe", probe) if probe else ()),
             *("--reference", reference, "--format", settings["format"]),
@@ -103,7 +101,7 @@ def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env:
         ),
         needs=dict(settings["denoise_needs"]),
         cwd="/",
-        outputs=(str(target / f"{name}.denoise.json"),),
+        outputs=(f"{target}/{name}.denoise.json",),
         time_limit=settings["denoise_time_limit"],
         retry=_retry(settings["denoise_retry"]),
         memory=_memory(settings["denoise_memory"]),
@@ -118,7 +116,7 @@ def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env:
         ),
         needs=dict(settings["klusta_needs"]),
         cwd="/",
-        outputs=(str(target / f"{name}.kwik"), str(target / f"{name}.sorting.json")),
+        outputs=(f"{target}/{name}.kwik", f"{target}/{name}.sorting.json"),
         time_limit=settings["klusta_time_limit"],
         retry=_retry(settings["klusta_retry"]),
         memory=_memory(settings["klusta_memory"]),
@@ -142,7 +140,11 @@ def _retry(times: int) -> Retry | None:
 
 
 def _memory(said: str | None) -> int | None:
-    return None if said is None else parse_memory(said)
+    if said is None:
+        return None
+    from labsched.recipes.command import parse_memory  # few limit it
+
+    return parse_memory(said)
 
 
 def read_table(lines: list[str]) -> list[Row]:
@@ -177,8 +179,8 @@ def read_table(lines: list[str]) -> list[Row]:
     return rows
 
 
-def _fill(pattern: str, block: str, name: str) -> Path:
-    return Path(pattern.replace("{block}", block).replace("{name}", name))
+def _fill(pattern: str, block: str, name: str) -> str:
+    return pattern.replace("{block}", block).replace("{name}", name)
 
 
 def _threads(count: int) -> dict[str, str]:

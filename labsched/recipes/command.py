@@ -1,15 +1,15 @@
 """Any command as a job of one stage, and many of them from a file of JSON lines."""
 
+import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
 from labsched.core.check import bad_memory, bad_retry
-from labsched.core.model import JobSpec, Retry, StageSpec
+from labsched.core.spec import JobSpec, Retry, StageSpec
 from labsched.core.units import parse_size
 from labsched.errors import BadRequest
 from labsched.recipes.environ import is_text
@@ -179,7 +179,7 @@ def expand(
     )
 
 
-def read_jobs(lines: Iterable[str], cwd: Path) -> list[tuple[int, JobSpec]]:
+def read_jobs(lines: Iterable[str], cwd: str) -> list[tuple[int, JobSpec]]:
     """Jobs from JSON lines, each with its line's number, and each after those of the file that it names in `after`.
 
     Blank lines and lines that start with # do not count; a relative `cwd` of a line starts at `cwd`. Raises
@@ -201,7 +201,7 @@ def read_jobs(lines: Iterable[str], cwd: Path) -> list[tuple[int, JobSpec]]:
     return _in_order(jobs, before)
 
 
-def _job(line: str, cwd: Path) -> JobSpec:
+def _job(line: str, cwd: str) -> JobSpec:
     try:
         said = msgspec.json.decode(line, type=Line)
     except msgspec.ValidationError as error:
@@ -215,7 +215,7 @@ def _job(line: str, cwd: Path) -> JobSpec:
         raise BadRequest("after: a job's number is 1 or more")
     return expand(
         said.argv,
-        cwd=str(cwd / said.cwd) if said.cwd else str(cwd),
+        cwd=os.path.join(cwd, said.cwd) if said.cwd else cwd,
         needs=said.needs,
         name=said.name,
         after=after,

@@ -2,7 +2,7 @@
 
 from msgspec import Struct, field
 
-from labsched.core.model import JobSpec
+from labsched.core.spec import JobSpec
 
 
 class Submit(Struct, frozen=True):

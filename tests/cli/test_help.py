@@ -4,7 +4,7 @@ import re
 import click
 import pytest
 
-from labsched.cli.main import labsched
+from labsched.cli.door import labsched
 from labsched.cli.verbs import VERBS
 from tests.cli.conftest import Labsched
 

@@ -2,32 +2,64 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from labsched import __version__
+from labsched.cli.verbs import VERBS
 from tests.cli.canned import answering
 from tests.cli.conftest import Labsched, environment
 from tests.cli.samples import STATUS
+from tests.worlds import World, command, world
 
-HEAVY = ("sqlalchemy", "alembic", "aiohttp", "numpy", "h5py", "jinja2", "scipy", "psutil", "http.client", "asyncio")
+#: None of these may be loaded by what people type all day: each costs milliseconds, some of them hundreds.
+HEAVY = {
+    *("sqlalchemy", "alembic", "aiohttp", "asyncio", "numpy", "h5py", "scipy", "psutil", "jinja2"),
+    *(
+        "argparse",
+        "email",
+        "http",
+        "importlib.metadata",
+        "json",
+        "logging",
+        "pathlib",
+        "shutil",
+        "signal",
+        "subprocess",
+    ),
+    *("tempfile", "tomllib", "urllib.parse", "zoneinfo"),
+    *("labsched.config", "labsched.daemon", "labsched.engines", "labsched.ephys", "labsched.store"),
+    *("labsched.core.model", "labsched.core.plan"),
+}
+#: Nor these, where there is nothing to queue.
+FOR_A_SUBMIT = {"dataclasses", "labsched.core.spec", "labsched.recipes", "labsched.wire.requests"}
 
 
-def test_status_imports_nothing_heavy_and_no_other_verb(scratch: Path) -> None:
+@pytest.fixture(scope="module")
+def lab() -> Iterator[World]:
+    with world() as it:
+        it.wait(*it.submit(command("echo", "hello")))
+        yield it
+
+
+@pytest.mark.parametrize("verb", ["status", "logs", "history", "pools", "add", "submit"])
+def test_what_people_type_all_day_loads_nothing_heavy_and_no_other_verb(verb: str, lab: World) -> None:
+    words = {"logs": ["1"], "add": ["--hold", "--", "true"], "submit": ["block", "--no-check", "--hold"]}.get(verb, [])
     code = (
-        "import sys; from labsched.cli.main import main; code = main(['status']); "
+        "import sys; from labsched.cli.door import main; code = main(sys.argv[1:]); "
         "print(code, *sorted(sys.modules), file=sys.stderr)"
     )
-    with answering(scratch / "socket", {"status": STATUS}):
-        done = subprocess.run([sys.executable, "-c", code], env=environment(scratch), capture_output=True, text=True)
+    env = {**environment(lab.folder), "LABSCHED_SOCKET": f"{lab.folder}/s"}
+    done = subprocess.run([sys.executable, "-c", code, verb, *words], env=env, capture_output=True, text=True)
     code_, *modules = done.stderr.split()
-    assert code_ == "0"
-    assert "labsched.cli.status" in modules
-    assert not {name for name in modules if name.startswith(tuple(f"{heavy}." for heavy in HEAVY)) or name in HEAVY}
-    verbs = {"labsched.cli." + name for name in ("show", "submit", "add", "doctor", "run", "daemon", "watching")}
-    assert not verbs & set(modules)
-    assert not {name for name in modules if name.startswith(("labsched.store", "labsched.daemon", "labsched.ephys"))}
+    assert code_ == "0", done.stderr
+    assert f"labsched.cli.{verb}" in modules
+    unwanted = HEAVY if verb in ("add", "submit") else HEAVY | FOR_A_SUBMIT
+    assert not {name for name in modules if name in unwanted or name.startswith(tuple(f"{one}." for one in unwanted))}
+    others = {f"labsched.cli.{name}" for name in [*VERBS, "watching"]} - {f"labsched.cli.{verb}"}
+    assert not others & set(modules)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labsched.core.check import never_fits
 from labsched.core.explain import why
 from labsched.core.model import Holding, Pool, Snapshot, Waiting
-from labsched.core.plan import Obstacle, free_slots, line_of, never_fits, plan
+from labsched.core.plan import Obstacle, free_slots, line_of, plan
 
 POOLS = ("RAM", "CPU", "GPU")
 NOW = 1_000_000.0

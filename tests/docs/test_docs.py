@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from labsched import config, errors
-from labsched.cli.main import INTERRUPTED, labsched
+from labsched.cli.door import INTERRUPTED, labsched
 from labsched.cli.wait import NOT_YET
 from labsched.config import schema
 from labsched.core.states import MOVES, OUTCOMES, Outcome
@@ -244,7 +244,7 @@ def test_the_examples_of_lines_of_jobs_are_understood() -> None:
     from labsched.recipes.command import read_jobs
 
     found = [fence for fence in fences(DOCS / "how-to/queue-any-command.md") if fence.language == "json"]
-    assert [len(read_jobs(fence.text.split("\n"), Path("/"))) for fence in found] == [3]
+    assert [len(read_jobs(fence.text.split("\n"), "/")) for fence in found] == [3]
 
 
 def test_the_keys_of_a_flat_files_toml_are_the_codes() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from labsched.cli.main import labsched
+from labsched.cli.door import labsched
 
 PAGE = Path(__file__).parents[2] / "docs/reference/cli.md"
 MARK = "<!-- What follows is written by: python -m tests.docs.write_cli -->\n"

@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -9,7 +8,7 @@ from labsched.core.model import JobSpec, Retry
 from labsched.errors import BadRequest
 from labsched.recipes import command
 
-HERE = Path("/here")
+HERE = "/here"
 
 
 def read(*lines: object) -> list[tuple[int, JobSpec]]:
