@@ -8,13 +8,11 @@ import click
 
 from labsched import __version__
 from labsched.cli.context import socket_option
+from labsched.cli.main import BROKEN_PIPE, INTERRUPTED
 from labsched.cli.verbs import Lazy
 from labsched.errors import LabschedError
 
 COMPLETE = "_LABSCHED_COMPLETE"
-# As a shell says it, 128 and the signal's number; importing `signal` would take a millisecond.
-INTERRUPTED = 128 + 2
-BROKEN_PIPE = 128 + 13
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=False)

@@ -6,6 +6,9 @@ import sys
 from contextlib import suppress
 
 LITTLE_GARBAGE = 50_000  # objects
+# As a shell says it, 128 and the signal's number; importing `signal` would take a millisecond.
+INTERRUPTED = 128 + 2
+BROKEN_PIPE = 128 + 13
 
 
 def script() -> None:

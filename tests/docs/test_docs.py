@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from labsched import config, errors
-from labsched.cli.door import INTERRUPTED, labsched
+from labsched.cli.door import labsched
+from labsched.cli.main import INTERRUPTED
 from labsched.cli.wait import NOT_YET
 from labsched.config import schema
 from labsched.core.states import MOVES, OUTCOMES, Outcome
