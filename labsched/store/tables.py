@@ -74,7 +74,6 @@ stages = Table(
     Index("stages_line", "line", "id", sqlite_where=text("line IS NOT NULL")),
     Index("stages_live", "job_id", "state", sqlite_where=text("state <> 'ended'")),
     Index("stages_later", "not_before", sqlite_where=text("not_before IS NOT NULL")),
-    Index("stages_ended", "ended_at", sqlite_where=text("ended_at IS NOT NULL")),
     sqlite_autoincrement=True,
 )
 

@@ -9,7 +9,7 @@ import pytest
 
 from labsched.core.model import Began, Ended
 from labsched.core.states import Outcome
-from labsched.store import attempts, events, find, limits, lines, read, submit, verbs
+from labsched.store import attempts, events, find, health, limits, lines, prune, read, submit, verbs
 from labsched.store.prepared import driver
 from tests.store.worlds import Queue, job
 
@@ -93,3 +93,37 @@ def test_what_people_do_reads_no_whole_table(busy: Queue) -> None:
 
 def test_a_whole_table_would_be_found(busy: Queue) -> None:
     assert whole_tables(busy, ["SELECT * FROM stages WHERE outcome = 'failed'", "SELECT max(not_before) FROM stages"])
+
+
+OTHER_QUESTIONS: dict[str, Callable[[Any], object]] = {
+    "prune": lambda c: (
+        prune.page(c, (0.0, 0), 1e9, 10),
+        prune.latest(c, (1e9, 0), 10, None),
+        prune.numbers(c, 0, 10, None),
+        prune.remove(c, [1, 2]),
+    ),
+    "doctor": lambda c: [driver(c).execute(query) for query in health.RULES.values()],
+}
+
+
+def used(queue: Queue, statements: list[str]) -> set[str]:
+    """The indexes by which these statements find their rows."""
+    raw = driver(queue.connection)
+    steps = [
+        row[3]
+        for statement in statements
+        if statement.startswith(("SELECT", "UPDATE", "DELETE", "WITH", "INSERT"))
+        for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}")
+    ]
+    return {name for step in steps for name in re.findall(r"INDEX (\w+)", step)}
+
+
+def test_each_index_is_used_by_something_that_is_asked(busy: Queue) -> None:
+    with watched(busy) as statements:
+        for question in (*QUESTIONS.values(), *OTHER_QUESTIONS.values()):
+            busy.do(question)
+        for running in list(busy.running().values()):
+            busy.step(Began(running.id, busy.now), Ended(running.id, busy.now, Outcome.SUCCEEDED, exit_code=0))
+        busy.submit(job(name="six", key="other", again=True))
+    there = driver(busy.connection).execute("SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
+    assert {name for (name,) in there} - used(busy, [one.strip() for one in statements]) == set()
