@@ -17,7 +17,7 @@ SEED ?=
 VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' labsched/__init__.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install uninstall user-service deb test-deb demo test chaos fuzz lint format clean bench-pools bench-commands bench-scheduler
+.PHONY: help venv install uninstall user-service deb test-deb demo test chaos fuzz lint format clean bench-pools bench-commands bench-scheduler bench-prune
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ bench-commands: venv ## what a command costs, beside an import of click, with an
 
 bench-scheduler: venv ## what the scheduler costs, beside its peers, into docs/performance.md; PARTS="noop latency", QUICK=1, PEERS=venv
 	$(VENV)/bin/python -m benchmarks.scheduler $(PARTS) $(if $(QUICK),--quick) $(if $(PEERS),--peers $(PEERS))
+
+bench-prune: venv ## a million ended jobs are pruned: how many a second, and what others' requests take meanwhile
+	$(VENV)/bin/python -m benchmarks.prune
 
 format: $(TOOLS) ## put the code in shape
 	$(VENV)/bin/ruff check --fix .

@@ -70,6 +70,23 @@ def test_the_oldest_go_until_the_logs_take_no_more_than_that(it: World) -> None:
     assert (history(it), folders(it)) == ([5], [5])
 
 
+@pytest.mark.parametrize("words", [("--before", "0.001"), ("--logs-over", "1.5M"), ("--keep", "2")], ids=lambda w: w[0])
+def test_a_dry_run_says_what_then_goes_also_of_chains_without_success(it: World, words: tuple[str, ...]) -> None:
+    go = f"until [ -e {it.folder}/go ]; do sleep 0.02; done; head -c 1000000 /dev/zero; exit "
+    chained = [command("sh", "-c", f"{go}1", name="c0")]
+    chained += [command("true", name=f"c{n}", after=(f"c{n - 1}",)) for n in range(1, 6)]
+    ended = it.submit(*chained, command("sh", "-c", f"{go}0", name="other"), command("sh", "-c", f"{go}1", name="d0"))
+    ended += it.submit(command("true", name="d1", after=("d0",)), command("sh", "-c", f"{go}1", name="e0"))
+    it.submit(command("true", name="e1", after=("other",), hold=True))
+    (it.folder / "go").touch()
+    it.wait(*ended)
+    said = pruned(it, *words, "--dry-run")
+    there = history(it)
+    went = pruned(it, *words)
+    assert said == went
+    assert len(there) - len(history(it)) == went["jobs"] >= 3
+
+
 def test_by_age_and_by_size(it: World) -> None:
     it.wait(*it.submit(*(command("head", "-c", "1000000", "/dev/zero") for _ in range(3))))
     time_of_first = time.time()

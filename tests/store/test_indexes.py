@@ -97,7 +97,7 @@ def test_a_whole_table_would_be_found(busy: Queue) -> None:
 
 OTHER_QUESTIONS: dict[str, Callable[[Any], object]] = {
     "prune": lambda c: (
-        prune.page(c, (0.0, 0), 1e9, 10),
+        prune.page(c, (0.0, 0), 1e9, 10, prune.Gone()),
         prune.latest(c, (1e9, 0), 10, None),
         prune.numbers(c, 0, 10, None),
         prune.remove(c, [1, 2]),

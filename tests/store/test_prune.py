@@ -1,15 +1,21 @@
 """Old jobs go, and nothing that anybody still needs goes with them."""
 
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from labsched.core.states import Outcome
 from labsched.errors import Refused
 from labsched.store import prune
 from labsched.store.health import broken, damage
 from labsched.store.tables import attempts, dependencies, environments, events, jobs, stages
+from tests.store import worlds
 from tests.store.worlds import FAILED, Queue, job
 
 
@@ -18,7 +24,7 @@ def old(queue: Queue, before: float = float("inf"), count: int = 3) -> dict[int,
     found: dict[int, bool] = {}
     place: prune.Place | None = prune.START
     while place is not None:
-        some, place = queue.do(prune.page, place, before, count)
+        some, place = queue.do(prune.page, place, before, count, prune.Gone())
         assert not {one.job for one in some} & set(found)
         found |= {one.job: one.may_go for one in some}
     return found
@@ -135,3 +141,81 @@ def test_the_file_becomes_smaller(queue: Queue, path: Path) -> None:
     queue.connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     assert path.stat().st_size < before / 3
     assert damage(path, full=True) == broken(path) == []
+
+
+def test_those_that_hold_each_other_go_together(queue: Queue) -> None:
+    queue.submit(job(name="a"), job(name="b", after=("a",)), job(name="c", after=("b",)))
+    queue.cancel(2)
+    run(queue, "1.run", outcome=FAILED)
+    assert queue.states(3) == [Outcome.SKIPPED]
+    assert remove(queue, 1, 2) == []
+    assert remove(queue, 1, 2, 3) == [1, 2, 3]
+
+
+def would_go(queue: Queue, before: float = float("inf")) -> set[int]:
+    """What a dry run says: jobs are looked at again and again, until no more of them may go."""
+    gone = prune.Gone()
+    found: set[int] = set()
+    while more := {one.job for one in walk(queue, before, gone) if one.may_go}:
+        assert not more & found
+        found |= more
+    return found
+
+
+def walk(queue: Queue, before: float, gone: prune.Gone, count: int = 3) -> Iterator[prune.Old]:
+    place: prune.Place | None = prune.START
+    while place is not None:
+        some, place = queue.do(prune.page, place, before, count, gone)
+        yield from some
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_what_a_dry_run_says_is_what_then_goes_whoever_comes_after_whom(
+    blank: Path, tmp_path: Path, data: st.DataObject
+) -> None:
+    path = Path(shutil.copy(blank, tmp_path / "queue.db"))
+    with worlds.queue(path) as queue:
+        there: list[int] = []
+        for _ in range(data.draw(st.integers(1, 3))):
+            for _ in range(data.draw(st.integers(1, 4))):
+                after = data.draw(st.lists(st.sampled_from(there), unique=True, max_size=2)) if there else []
+                key = data.draw(st.sampled_from([None, None, "k"]))
+                with suppress(Refused):  # it is queued already; or after what did not succeed
+                    there += queue.submit(job(key=key, after=tuple(after), again=True))
+            for how in data.draw(st.lists(st.sampled_from(["succeeds", "fails", "is cancelled"]), max_size=4)):
+                ends(queue, how, data.draw(st.sampled_from(there)))
+        before = data.draw(st.sampled_from([float("inf"), queue.now - 6.0]))
+        said = would_go(queue, before)
+        went: set[int] = set()
+        gone = prune.Gone()
+        while some := [one.job for one in walk(queue, before, gone) if one.may_go]:
+            size = data.draw(st.integers(1, 4))
+            for first in range(0, len(some), size):
+                went |= set(remove(queue, *some[first : first + size]))
+        assert went == said
+        assert broken(path) == []
+
+
+def ends(queue: Queue, how: str, number: int) -> None:
+    """This job is cancelled, or what may run by now has run."""
+    if how == "is cancelled":
+        with suppress(Refused):  # it has ended
+            queue.cancel(number)
+    else:
+        queue.step()
+        for name in list(queue.running()):
+            queue.finish(name, Outcome.SUCCEEDED if how == "succeeds" else FAILED)
+
+
+def test_numbers_are_remembered_a_bit_each() -> None:
+    gone = prune.Gone()
+    for number in (1, 7, 8, 1_000_000):
+        assert number not in gone
+        gone.add(number)
+        assert number in gone
+    assert 9 not in gone
+    gone.remove([8, 9, 2_000_000])
+    assert 8 not in gone
+    assert 7 in gone
+    assert len(gone._bits) == 125_001
