@@ -23,7 +23,9 @@ from labsched.recipes import command, environ
 @click.option("--retry", "times", type=TIMES, default=0, metavar="N", help="Where it fails, try N more times.")
 @click.option("--retry-wait", "wait", type=TIME, metavar="TIME", help="Until the next try; it doubles. Default: 10s.")
 @click.option("--retry-on", "codes", metavar="CODE,...", help="Only for these exit codes (128 + N: signal N).")
-@click.option("--priority", type=PRIORITY, default=0, metavar="N", help="Higher goes first. Default: 0.")
+@click.option(
+    "--priority", type=PRIORITY, default=0, metavar="N", help="Higher goes first; above 0 as [limits] lets. Default: 0."
+)
 @click.option("--hold", is_flag=True, help="Queue it, but do not let it start before: labsched release.")
 @click.option("--from", "file", metavar="FILE", help="Queue many: a JSON object a line, all or none; - for stdin.")
 @click.option("--no-check", is_flag=True, help="Do not look whether the command exists.")

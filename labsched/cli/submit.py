@@ -19,7 +19,9 @@ from labsched.wire.messages import Daemon
 @click.command(epilog=looking.ABOUT_BLOCK)
 @click.argument("blocks", nargs=-1, type=BLOCK, metavar="BLOCK...")
 @looking.block_options
-@click.option("--priority", type=PRIORITY, default=0, metavar="N", help="Higher goes first. Default: 0.")
+@click.option(
+    "--priority", type=PRIORITY, default=0, metavar="N", help="Higher goes first; above 0 as [limits] lets. Default: 0."
+)
 @click.option("--hold", is_flag=True, help="Queue it, but do not let it start before: labsched release.")
 @click.option("--from", "file", metavar="FILE", help="BLOCK<tab>A,B,... a line; all or none; - for stdin.")
 @click.option("--no-check", is_flag=True, help="Do not look at the recording and the probe first.")

@@ -74,6 +74,14 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         dict[str, Annotated[int, msgspec.Meta(ge=1)]],
         key("slots by pool that the stages of one person may hold together", example={"CPU": 6, "GPU": 1}),
     ] = msgspec.field(default_factory=dict)
+    priority: Annotated[
+        int,
+        key(
+            "the highest priority that people may give their jobs; admins any, and everybody any below it",
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 0
     connections_per_user: Annotated[int, key("connections of one person to the daemon at a time", ge=8)] = 512
     streams_per_user: Annotated[int, key("logs, and the like, that one person reads or follows at a time", ge=1)] = 256
     request_size: Annotated[

@@ -10,7 +10,7 @@ from aiohttp import web
 from labsched.core.check import problem
 from labsched.core.model import Limits
 from labsched.daemon.desk import MAX_STAGES, PERSON, Desk, not_too_many, reply
-from labsched.daemon.peers import Peer, may_submit, may_touch, session_limits, user_name
+from labsched.daemon.peers import Peer, may_rank, may_submit, may_touch, session_limits, user_name
 from labsched.daemon.sight import find
 from labsched.errors import BadRequest, Forbidden, NotFound, TryLater
 from labsched.faults import point
@@ -45,6 +45,8 @@ class Changes:
         if sum(len(spec.stages) + len(spec.after) for spec in specs) > MAX_STAGES:
             raise BadRequest(f"a request may have {MAX_STAGES} stages and `after`s at most: send fewer jobs at a time")
         may_submit(person, self.desk.peers.mode)
+        for spec in specs:
+            may_rank(person, spec.name, spec.priority, self.desk.config.limits.priority)
 
         def work(connection: sa.Connection) -> list[int]:
             room(connection, person.uid, len(specs), self.desk.config.limits.queued_jobs_per_user)

@@ -115,6 +115,15 @@ def may_submit(person: Peer, mode: Mode) -> None:
         raise Forbidden(f"uid {person.uid} has no account on this machine, so nothing can run as it")
 
 
+def may_rank(person: Peer, name: str, priority: int, highest: int) -> None:
+    """Raise Forbidden where this person may not give the job of this name such a priority."""
+    if priority > highest and not person.admin:
+        raise Forbidden(
+            f"{name}: a priority of {priority} is for admins, for it goes before everybody else's jobs: ask for "
+            f"{highest} or less ([limits] priority), or ask an admin"
+        )
+
+
 def may_touch(person: Peer, uid: int, what: str) -> None:
     """Raise Forbidden unless this is the owner, or an admin."""
     if not person.sees(uid):

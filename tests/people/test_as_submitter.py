@@ -27,10 +27,18 @@ PATH = "/usr/local/bin:/usr/bin:/bin"
 WHO = 'id -u; id -g; id -G; id -Gn; echo "$HOME $USER $LOGNAME $SHELL"; umask; ulimit -n; grep ^Cap /proc/self/status'
 
 
-def sh(script: str, name: str = "job", cwd: str = "/", hold: bool = False, umask: str = "", **more: object) -> JobSpec:
+def sh(
+    script: str,
+    name: str = "job",
+    cwd: str = "/",
+    hold: bool = False,
+    umask: str = "",
+    priority: int = 0,
+    **more: object,
+) -> JobSpec:
     env = {"PATH": PATH, "HOME": "/nowhere", "USER": "root"} | ({"LABSCHED_UMASK": umask} if umask else {})
     stage = StageSpec("run", ("/bin/sh", "-c", script), {"CPU": 1}, cwd, **more)  # type: ignore[arg-type]
-    return JobSpec(name, (stage,), env=env, hold=hold)
+    return JobSpec(name, (stage,), env=env, hold=hold, priority=priority)
 
 
 def folder(it: World, number: int, attempt: int = 1) -> Path:

@@ -7,11 +7,12 @@ import pytest
 from labsched.core.model import JobSpec, StageSpec
 from labsched.errors import Forbidden, LabschedError, NotFound
 from labsched.recipes.command import expand
-from labsched.wire.messages import History, Jobs, Pools
-from labsched.wire.requests import PoolSet, Verb
+from labsched.wire.messages import History, Jobs, Pools, Reloaded
+from labsched.wire.requests import PoolSet, Reload, Verb
+from tests.people.conftest import OpenWorld, config
 from tests.people.test_as_submitter import sh
 from tests.people.users import User
-from tests.worlds import World, eventually
+from tests.worlds import World, eventually, world
 
 SECRET = "s3cret-t0ken"
 
@@ -166,3 +167,28 @@ def test_a_stage_may_not_speak_for_its_submitters_admin(it: World, one: User, tw
     with pytest.raises(Forbidden):
         one.does(cancel)
     two.asks(it).verb("cancel", theirs)
+
+
+def test_people_may_lower_their_priority_and_admins_may_raise_it(it: World, one: User, boss: User) -> None:
+    [low] = one.asks(it).submit(sh("true", priority=-5, hold=True))
+    assert one.asks(it).job(low).priority == -5
+    with pytest.raises(Forbidden, match=r"raised: a priority of 1 is for admins, .* 0 or less \(\[limits\] priority\)"):
+        one.asks(it).submit(sh("true", hold=True), sh("true", name="raised", priority=1, hold=True))
+    [high] = boss.asks(it).submit(sh("true", priority=1000, hold=True))
+    assert one.asks(it).job(high).priority == 1000
+    it.verb("cancel", low, high)
+
+
+def test_a_lab_may_let_everybody_raise_their_priority_a_little(one: User, boss: User) -> None:
+    with world(config(boss, "[limits]\npriority = 10\n"), kind=OpenWorld) as it:
+        [number] = one.asks(it).submit(sh("true", priority=10, hold=True))
+        with pytest.raises(Forbidden, match="ask for 10 or less"):
+            one.asks(it).submit(sh("true", priority=11, hold=True))
+        (it.folder / "config.toml").write_text(config(boss, "[limits]\npriority = 3\n"))
+        it.client.post("config/reload", Reload(), Reloaded)
+        with pytest.raises(Forbidden, match="ask for 3 or less"):
+            one.asks(it).submit(sh("true", priority=10, hold=True))
+        one.asks(it).verb("release", number)  # it keeps what it was queued with
+        [job] = one.asks(it).wait(number)
+        assert (job.outcome, job.priority) == ("succeeded", 10)
+        one.asks(it).verb("cancel", *one.asks(it).submit(sh("true", priority=-1_000_000, hold=True)))
