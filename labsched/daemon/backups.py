@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +15,7 @@ from labsched.daemon.desk import PERSON, Desk
 from labsched.daemon.streams import Streams
 from labsched.errors import Forbidden, TryLater
 from labsched.store import backup
+from labsched.store.moves import record
 
 BLOCK = 1024**2
 
@@ -35,9 +37,16 @@ class Backups:
         with file:
             left = file.seek(0, 2)
             file.seek(0)
+            await self._tell(request[PERSON].name, left)
             response = web.StreamResponse()
             response.content_type, response.content_length = "application/vnd.sqlite3", left
             return await self.streams.send(request, response, _pieces(file))
+
+    async def _tell(self, user: str, size: int) -> None:
+        with suppress(TryLater):  # a full disk is a reason to have a copy, not to get none
+            now = self.desk.loop.clock.now()
+            await self.desk.store.write(record, "queue.copied", now, user=user, data={"bytes": size})
+        self.desk.loop.bus.changed()
 
 
 def _copy(state: Path) -> BinaryIO:
