@@ -24,7 +24,7 @@ LENGTH_S = 3.0  # from one submit to the next
 ROWS = (
     """WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < :total)
     INSERT INTO jobs (id, name, recipe, user, uid, priority, submitted_at, environment_id, ended_at, outcome)
-    SELECT i, 'job ' || i, 'command', coalesce(:me, 'user' || i % :people), coalesce(:uid, 20000 + i % :people),
+    SELECT i, 'job ' || i, 'command', coalesce(:me, 'user' || (i % :people)), coalesce(:uid, 20000 + i % :people),
         iif(:me IS NULL, 0, -(i % :people)), :now - (:total - i) * :length, 1,
         CASE WHEN i <= :ended THEN :now - (:total - i) * :length + 1 END,
         CASE WHEN i <= :ended THEN iif(i % 50, 'succeeded', 'failed') END FROM n""",
