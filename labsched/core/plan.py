@@ -12,7 +12,7 @@ Stages that agree in needs, priority and owner are interchangeable but for their
 with the length of the queue (and hardly faster than these: `store.limits` bounds the lines of one person).
 """
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -55,7 +55,9 @@ class Plan:
     blocked: Mapping["LineKey", Blocked]
 
 
-LineKey = tuple[int, str, tuple[tuple[str, int], ...]]
+Items = tuple[tuple[str, int], ...]
+"""Needs as a value that can be looked up, sorted by pool."""
+LineKey = tuple[int, str, Items]
 Rank = tuple[int, float, int, LineKey]  # the lowest goes first; it only grows while we plan
 
 
@@ -69,12 +71,13 @@ def plan(snapshot: Snapshot, now: float) -> Plan:
 
     Pure, total and deterministic; `snapshot.waiting` may come in any order.
     """
-    free = free_slots(snapshot)
-    share = shares(snapshot)
+    kinds = _kinds(snapshot.holdings)
+    free = _free(snapshot, kinds)
+    share = _shares(snapshot, kinds)
     lines = _lines(snapshot.waiting)
     held: dict[tuple[str, str], int] = {}  # by person and pool
-    for holding in snapshot.holdings:
-        _hold(held, holding.user, holding.needs)
+    for (user, items), count in kinds.items():
+        _hold(held, user, items, count)
     starts: list[Waiting] = []
     blocked: dict[LineKey, Blocked] = {}
     kept: dict[str, Waiting] = {}  # by pool: the stage for which whatever is free there is kept
@@ -87,16 +90,17 @@ def plan(snapshot: Snapshot, now: float) -> Plan:
             heappush(ahead, now_ranks)
             continue
         stage = lines[key][0]
+        _, user, items = key
         obstacle = (
-            _unable(snapshot, stage.needs)
-            or _sated(snapshot, stage, held)
-            or _lacking(snapshot, free, stage.needs, kept, now)
+            _unable(snapshot, items)
+            or _sated(snapshot, user, items, held)
+            or _lacking(snapshot, free, items, kept, now)
         )
         if obstacle is None:
             starts.append(stage)
-            _take(free, stage.needs)
-            share[stage.user] += _share_of(snapshot, stage.needs)
-            _hold(held, stage.user, stage.needs)
+            _take(free, items)
+            share[user] += _share_of(snapshot, items)
+            _hold(held, user, items)
             lines[key].popleft()
             if lines[key]:
                 heappush(ahead, _rank(key, lines[key], share))
@@ -104,8 +108,8 @@ def plan(snapshot: Snapshot, now: float) -> Plan:
         # Room only shrinks while we plan: what stops the first of a line stops all of it.
         blocked[key] = obstacle
         if obstacle.obstacle is Obstacle.FULL:
-            lacking = [pool for pool, n in stage.needs.items() if n and n > free[pool]]
-            _take(free, stage.needs)
+            lacking = [pool for pool, n in items if n and n > free[pool]]
+            _take(free, items)
             kept.update((pool, stage) for pool in lacking)
     return Plan(tuple(starts), blocked)
 
@@ -117,19 +121,27 @@ def _rank(key: LineKey, line: deque[Waiting], share: Mapping[str, float]) -> Ran
 
 def free_slots(snapshot: Snapshot) -> dict[str, int]:
     """Slots that nobody holds, by pool; below zero where a pool was shrunk under what runs in it."""
+    return _free(snapshot, _kinds(snapshot.holdings))
+
+
+def _kinds(holdings: Iterable[Holding]) -> Counter[tuple[str, Items]]:
+    """How many attempts of each person hold the same: a thousand of them are of a few kinds."""
+    return Counter((holding.user, tuple(sorted(holding.needs.items()))) for holding in holdings)
+
+
+def _free(snapshot: Snapshot, kinds: Mapping[tuple[str, Items], int]) -> dict[str, int]:
     free = {name: pool.slots for name, pool in snapshot.pools.items()}
-    for holding in snapshot.holdings:
-        for pool, n in holding.needs.items():
-            free[pool] = free.get(pool, 0) - n
+    for (_, items), count in kinds.items():
+        _take(free, items, count)
     return free
 
 
-def shares(snapshot: Snapshot) -> dict[str, float]:
+def _shares(snapshot: Snapshot, kinds: Mapping[tuple[str, Items], int]) -> dict[str, float]:
     """By person: the sum over what they hold of the largest share of a pool that each takes (as in dominant-resource
     fairness: Ghodsi et al., NSDI 2011)."""
     result: dict[str, float] = defaultdict(float)
-    for holding in snapshot.holdings:
-        result[holding.user] += _share_of(snapshot, holding.needs)
+    for (user, items), count in sorted(kinds.items()):  # the same sum, in whatever order they come
+        result[user] += count * _share_of(snapshot, items)
     return result
 
 
@@ -140,8 +152,8 @@ def _lines(waiting: Iterable[Waiting]) -> dict[LineKey, deque[Waiting]]:
     return lines
 
 
-def _unable(snapshot: Snapshot, needs: Needs) -> Blocked | None:
-    for name, n in sorted(needs.items()):
+def _unable(snapshot: Snapshot, items: Items) -> Blocked | None:
+    for name, n in items:
         pool = snapshot.pools.get(name)
         if n == 0:
             continue
@@ -154,30 +166,32 @@ def _unable(snapshot: Snapshot, needs: Needs) -> Blocked | None:
     return None
 
 
-def _sated(snapshot: Snapshot, stage: Waiting, held: Mapping[tuple[str, str], int]) -> Blocked | None:
-    for pool, n in sorted(stage.needs.items()):
-        has = held.get((stage.user, pool), 0)
+def _sated(snapshot: Snapshot, user: str, items: Items, held: Mapping[tuple[str, str], int]) -> Blocked | None:
+    if not snapshot.shares:
+        return None
+    for pool, n in items:
+        has = held.get((user, pool), 0)
         if n and has and pool in snapshot.shares and has + n > snapshot.shares[pool]:
             return Blocked(Obstacle.SHARE, pool)
     return None
 
 
-def _hold(held: dict[tuple[str, str], int], user: str, needs: Needs) -> None:
-    for pool, n in needs.items():
-        held[user, pool] = held.get((user, pool), 0) + n
+def _hold(held: dict[tuple[str, str], int], user: str, items: Items, count: int = 1) -> None:
+    for pool, n in items:
+        held[user, pool] = held.get((user, pool), 0) + n * count
 
 
 def _lacking(
-    snapshot: Snapshot, free: Mapping[str, int], needs: Needs, kept: Mapping[str, Waiting], now: float
+    snapshot: Snapshot, free: Mapping[str, int], items: Items, kept: Mapping[str, Waiting], now: float
 ) -> Blocked | None:
-    lacking = [pool for pool, n in sorted(needs.items()) if n and n > free[pool]]
+    lacking = [(pool, n) for pool, n in items if n and n > free[pool]]
     if not lacking:
         return None
-    for pool in lacking:
+    for pool, _ in lacking:
         if pool in kept:
             return Blocked(Obstacle.RESERVED, pool, by=kept[pool])
-    pool = lacking[0]
-    after = _makes_room(snapshot, pool, needs[pool] - free[pool], now)
+    pool, n = lacking[0]
+    after = _makes_room(snapshot, pool, n - free[pool], now)
     at = max(after.expected_end, now) if after and after.expected_end is not None else None
     return Blocked(Obstacle.FULL, pool, after=after, at=at)
 
@@ -195,10 +209,10 @@ def _makes_room(snapshot: Snapshot, pool: str, lacking: int, now: float) -> Hold
     return None
 
 
-def _take(free: dict[str, int], needs: Needs) -> None:
-    for pool, n in needs.items():
-        free[pool] = free.get(pool, 0) - n
+def _take(free: dict[str, int], items: Items, count: int = 1) -> None:
+    for pool, n in items:
+        free[pool] = free.get(pool, 0) - n * count
 
 
-def _share_of(snapshot: Snapshot, needs: Needs) -> float:
-    return max((n / max(snapshot.pools[p].slots, 1) for p, n in needs.items() if p in snapshot.pools), default=0.0)
+def _share_of(snapshot: Snapshot, items: Items) -> float:
+    return max((n / max(snapshot.pools[p].slots, 1) for p, n in items if p in snapshot.pools), default=0.0)

@@ -1,8 +1,8 @@
 """The queues of the plan: which stages may start, and the snapshot that the plan decides on."""
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -43,20 +43,39 @@ _NEXT = Prepared(sa.select(sa.func.min(stages.c.not_before)).where(stages.c.not_
 _DUE = Prepared(sa.select(stages.c.job_id).where(stages.c.not_before <= sa.bindparam("now")))
 _COME = Prepared(stages.update().where(stages.c.not_before <= sa.bindparam("now")).values(not_before=None))
 _POOLS = Prepared(sa.select(pools).order_by(pools.c.position, pools.c.name))
+_TEXT = sa.type_coerce(stages.c.needs, sa.String).label("needs")  # a thousand holdings say the same few things
 _HELD = Prepared(
-    sa.select(stages.c.id, stages.c.job_id, jobs.c.user, stages.c.needs, stages.c.alone)
+    sa.select(stages.c.id, stages.c.job_id, jobs.c.user, _TEXT, stages.c.alone)
     .select_from(attempts)
     .join(stages, stages.c.id == attempts.c.stage_id)
     .join(jobs, jobs.c.id == stages.c.job_id)
     .where(attempts.c.ended_at.is_(None))
     .order_by(stages.c.id)
 )
-_HEADS = Prepared(
-    sa.select(stages.c.id, stages.c.job_id)
-    .where(stages.c.line == sa.bindparam("line"))
-    .order_by(stages.c.id)
-    .limit(sa.bindparam("count", type_=sa.Integer))
-)
+
+
+def _statement_of_heads() -> sa.Select[Any]:
+    wanted = sa.func.json_each(sa.bindparam("lines", type_=sa.String)).table_valued("value").alias("wanted")
+    each = stages.alias("each")
+    oldest = (
+        sa.select(each.c.id)
+        .where(each.c.line == wanted.c.value)
+        .order_by(each.c.id)
+        .limit(sa.bindparam("count", type_=sa.Integer))
+        .correlate(wanted)
+    )
+    return sa.select(stages.c.id, stages.c.job_id, stages.c.line).join_from(wanted, stages, stages.c.id.in_(oldest))
+
+
+_HEADS = Prepared(_statement_of_heads())
+
+
+class Line(NamedTuple):
+    """What a line's text says."""
+
+    priority: int
+    user: str
+    needs: Needs
 
 
 def line_text(priority: int, user: str, needs: Needs) -> str:
@@ -107,23 +126,32 @@ def snapshot(connection: sa.Connection, shares: Mapping[str, int] | None = None)
     `shares`: the slots of a pool that one person may hold at a time.
     """
     known = all_pools(connection)
-    holdings = tuple(
-        Holding(row.id, row.job_id, row.user, taken(row.needs, row.alone, known)) for row in _HELD.rows(connection)
-    )
+    holdings = tuple(_holdings(connection, known))
     free = free_slots(Snapshot(known, holdings, ()))
-    waiting = [
-        stage
-        for text in tallies.lines(connection)
-        for stage in heads(connection, text, _room(free, dict(msgspec.json.decode(text)[2])))
-    ]
-    return Snapshot(known, holdings, tuple(waiting), shares or {})
+    lines = {text: _line(text) for text in tallies.lines(connection)}
+    wanted: dict[int, list[str]] = {}  # lines, by how many stages of each
+    for text, line in lines.items():
+        wanted.setdefault(_room(free, line.needs), []).append(text)
+    waiting = tuple(
+        Waiting(row.id, row.job_id, lines[row.line].user, lines[row.line].needs, lines[row.line].priority)
+        for count, texts in wanted.items()
+        for row in _HEADS.rows(connection, lines=json.dumps(texts), count=count)
+    )
+    return Snapshot(known, holdings, waiting, shares or {})
 
 
-def heads(connection: sa.Connection, text: str, count: int) -> list[Waiting]:
-    """The oldest `count` stages of a line."""
+def _line(text: str) -> Line:
     priority, user, needs = msgspec.json.decode(text)
-    found = _HEADS.rows(connection, line=text, count=count)
-    return [Waiting(row.id, row.job_id, user, dict(needs), priority) for row in found]
+    return Line(priority, user, dict(needs))
+
+
+def _holdings(connection: sa.Connection, known: Mapping[str, Pool]) -> Iterator[Holding]:
+    needs: dict[tuple[str, bool], Needs] = {}
+    for row in _HELD.rows(connection):
+        key = row.needs, row.alone
+        if key not in needs:
+            needs[key] = taken(msgspec.json.decode(row.needs), row.alone, known)
+        yield Holding(row.id, row.job_id, row.user, needs[key])
 
 
 def ahead(connection: sa.Connection, waiting: Iterable[tuple[str, int]]) -> dict[int, int]:
