@@ -81,6 +81,7 @@ def plan(snapshot: Snapshot, now: float) -> Plan:
     starts: list[Waiting] = []
     blocked: dict[LineKey, Blocked] = {}
     kept: dict[str, Waiting] = {}  # by pool: the stage for which whatever is free there is kept
+    stopped: dict[Items, Blocked] = {}  # for want of room, whoever needs the same
     ahead = [_rank(key, lines[key], share) for key in lines]
     heapify(ahead)
     while ahead:
@@ -94,6 +95,7 @@ def plan(snapshot: Snapshot, now: float) -> Plan:
         obstacle = (
             _unable(snapshot, items)
             or _sated(snapshot, user, items, held)
+            or stopped.get(items)
             or _lacking(snapshot, free, items, kept, now)
         )
         if obstacle is None:
@@ -105,12 +107,15 @@ def plan(snapshot: Snapshot, now: float) -> Plan:
             if lines[key]:
                 heappush(ahead, _rank(key, lines[key], share))
             continue
-        # Room only shrinks while we plan: what stops the first of a line stops all of it.
+        # Room only shrinks while we plan: what stops the first of a line stops all of it, and all who need the same.
         blocked[key] = obstacle
         if obstacle.obstacle is Obstacle.FULL:
             lacking = [pool for pool, n in items if n and n > free[pool]]
             _take(free, items)
             kept.update((pool, stage) for pool in lacking)
+            stopped[items] = Blocked(Obstacle.RESERVED, obstacle.pool, by=stage)
+        elif obstacle.obstacle is Obstacle.RESERVED:
+            stopped[items] = obstacle
     return Plan(tuple(starts), blocked)
 
 

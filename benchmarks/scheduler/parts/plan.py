@@ -1,5 +1,6 @@
 """What a decision costs, by the length of the queue."""
 
+import random
 import sqlite3
 import statistics
 import time
@@ -12,9 +13,10 @@ import sqlalchemy as sa
 from benchmarks.filled import fill
 from benchmarks.scheduler.figures import Found, Table, percentile
 from benchmarks.scheduler.parts.base import Part
-from benchmarks.scheduler.sides.base import Bench
+from benchmarks.scheduler.sides.base import CPU, RAM, Bench
 from labsched.core.model import Began, Ended
 from labsched.core.plan import plan
+from labsched.core.simulate import Job, Work, report, simulate
 from labsched.core.states import Outcome
 from labsched.store import attempts
 from labsched.store.engine import open_engine
@@ -23,12 +25,16 @@ from labsched.store.lines import snapshot
 LENGTHS = (100, 1_000, 10_000, 100_000, 1_000_000)
 RUNNING, PEOPLE = 1_000, 200
 TIMES = 200
+SIMULATED, LENGTH_S, MEAN_S = 1_000_000, 60.0, 20.0  # jobs; of a stage, and between two submits, on average
 BOOT = "benchmark"
 ABOUT = f"""
 {RUNNING:,} stages run and hold all {RUNNING:,} slots of a pool, {PEOPLE} people have jobs that wait for them, and one
 stage ends. "Plan" is `labsched.core.plan` alone, "read" is what the store reads for it, and "turn" is the whole turn of
 the scheduler (`labsched.store.attempts.step`): the end is written down, what starts is decided and written down, with
 the commit (`synchronous=FULL`). The queues are databases on disk.
+
+The simulator (`labsched.core.simulate`) drives the very same plan in virtual time: jobs of {PEOPLE} people, half of
+them of two stages, that come as fast as RAM={RAM} and CPU={CPU} can just take them.
 """
 # The first stages run; every other one stays in its line.
 RUN = (
@@ -44,7 +50,29 @@ def measure(bench: Bench) -> Found:
     lengths = LENGTHS[:3] if bench.quick else LENGTHS
     rows = [_row(bench, waiting, TIMES // 10 if bench.quick else TIMES) for waiting in lengths]
     head = ("jobs that wait", "plan: median, ms", "99 %, ms", "read: median, ms", "turn: median, ms", "99 %, ms")
-    return Found([("", Table(head, rows))])
+    return Found([("", Table(head, rows)), ("The simulator:", _simulated(10_000 if bench.quick else SIMULATED))])
+
+
+def _simulated(count: int) -> Table:
+    pools = {"RAM": RAM, "CPU": CPU}
+    began = time.perf_counter()
+    found = report(pools, simulate(pools, _traffic(count)))
+    took = time.perf_counter() - began
+    use = ", ".join(f"{pool} {share:.0%}" for pool, share in found.use.items())
+    head = ("jobs", "stages", "seconds", "makespan, days", "waited: median, min", "99 %, min", "pools in use")
+    waited = (f"{seconds / 60:.1f}" for seconds in (found.waited_median, found.waited_99))
+    return Table(
+        head, [(f"{count:,}", f"{found.stages:,}", f"{took:.0f}", f"{found.makespan / 86400:.1f}", *waited, use)]
+    )
+
+
+def _traffic(count: int) -> Iterator[Job]:
+    chance, at = random.Random(1), 0.0
+    for _ in range(count):
+        at += chance.expovariate(1 / MEAN_S)
+        second = Work({"CPU": chance.choice((1, 1, 1, 2))}, chance.expovariate(1 / LENGTH_S))
+        first = (Work({"RAM": 1}, chance.expovariate(1 / LENGTH_S)),) if chance.random() < 0.5 else ()
+        yield Job(at, f"user{chance.randrange(PEOPLE)}", (*first, second), chance.choice((0, 0, 0, 1)))
 
 
 def _row(bench: Bench, waiting: int, times: int) -> tuple[str, ...]:
@@ -92,4 +120,4 @@ def _open(path: Path) -> Iterator[sa.Connection]:
     engine.dispose()
 
 
-PART = Part("plan", "What a decision costs", ABOUT, measure)
+PART = Part("plan", "What a decision costs", ABOUT, measure, limit=3600.0)
