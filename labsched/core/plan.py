@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from heapq import heapify, heappop, heappush
 
-from labsched.core.model import Holding, Needs, Snapshot, Waiting
+from labsched.core.model import Holding, Snapshot, Waiting
 
 
 class Obstacle(StrEnum):

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
+from labsched.core.check import never_fits
 from labsched.core.model import Holding, Needs, Pool, Snapshot, Waiting
-from labsched.core.plan import LineKey, line_of, never_fits, plan
+from labsched.core.plan import LineKey, line_of, plan
 
 
 @dataclass(frozen=True, slots=True)
