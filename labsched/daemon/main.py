@@ -30,6 +30,7 @@ from labsched.daemon.notify import Notify
 from labsched.daemon.opening import open_queue
 from labsched.daemon.peers import Peers
 from labsched.daemon.privileges import Mode
+from labsched.daemon.protocol import protocols
 from labsched.daemon.reload import Reload
 from labsched.engines import gpu
 from labsched.engines.local import Local
@@ -41,7 +42,6 @@ from labsched.store.moves import record
 
 log = logging.getLogger("labsched")
 GOODBYE_S = 1.0  # for answers that are under way when the daemon stops
-IDLE_S = 30.0  # that a connection is kept between two requests
 SWITCH_S = 0.0005
 
 
@@ -99,14 +99,7 @@ async def _serve(
     reload = Reload(desk, notify)
     gate = Gate(lambda: desk.config.limits.connections_per_user, lambda: desk.config.limits.patience)
     api = Api(desk, reload, gate.asked)
-    runner = web.AppRunner(
-        api.application(),
-        access_log=None,
-        handle_signals=False,
-        shutdown_timeout=GOODBYE_S,
-        keepalive_timeout=IDLE_S,
-        auto_decompress=False,  # a megabyte may become a gigabyte
-    )
+    runner = web.AppRunner(api.application(), handle_signals=False, shutdown_timeout=GOODBYE_S)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -120,7 +113,7 @@ async def _serve(
         turns = asyncio.create_task(loop.run())
         await runner.setup()
         assert runner.server is not None
-        gate.server = runner.server
+        gate.server = protocols(runner.server)
         server = await asyncio.get_running_loop().create_server(gate, sock=listener, backlog=BACKLOG)
         log.info("labsched %s, process %s: state in %s, on %s", __version__, os.getpid(), state, listener.getsockname())
         notify.ready(f"labsched {__version__}")

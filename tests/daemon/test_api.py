@@ -41,11 +41,11 @@ def raw(it: World, request: bytes) -> tuple[int, str]:
         while piece := connection.recv(65_536):
             answer += piece
     head, _, body = answer.partition(b"\r\n\r\n")
-    try:
-        text = str(json.loads(body)["error"])
-    except (ValueError, KeyError, TypeError):
-        text = body.decode()
-    return int(head.split()[1]), text
+    if head.startswith(b"HTTP/1.1 100"):  # go on
+        head, _, body = body.partition(b"\r\n\r\n")
+    assert b"Content-Type: application/json" in head, answer
+    answered = json.loads(body)
+    return int(head.split()[1]), answered["error"] if set(answered) == {"error"} else ""
 
 
 def get(what: str) -> bytes:
@@ -68,9 +68,15 @@ def stage(**more: object) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("request_", "status", "words"),
     [
-        (b"\x00\x01\x02 garbage\r\n\r\n", 400, ""),
-        (b"GET /v1/status HTTP/1.0\r\nno header\r\n\r\n", 400, ""),
-        (b"POST /v1/jobs HTTP/1.0\r\nContent-Length: -5\r\n\r\n", 400, ""),
+        (b"\x00\x01\x02 garbage\r\n\r\n", 400, "the request makes no sense: Invalid method"),
+        (b"GET /v1/status HTTP/9.9\r\n\r\n", 400, "the request makes no sense: "),
+        (b"GET /v1/status HTTP/1.0\r\nno header\r\n\r\n", 400, "the request makes no sense: Invalid header"),
+        (b"GET /v1/status HTTP/1.0\r\nX: " + b"x" * 100_000 + b"\r\n\r\n", 400, "the request makes no sense: Got more"),
+        (b"GET http://[/ HTTP/1.1\r\nHost: x\r\n\r\n", 400, "the request makes no sense: "),
+        (b"POST /v1/jobs HTTP/1.0\r\nContent-Length: -5\r\n\r\n", 400, "the request makes no sense: "),
+        (b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "makes no sense"),
+        (b"GET /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: a cake\r\n\r\n", 417, "expectation"),
+        (b"GET /nowhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: a cake\r\n\r\n", 417, "expectation"),
         (get("job?ref=" + "x" * 9_000), 400, "8190"),
         (
             b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",

@@ -121,7 +121,7 @@ class Sender:
             try:
                 sentence = json.loads(body)["error"]
             except (ValueError, KeyError, TypeError):
-                sentence = body.decode(errors="replace")  # HTTP's own mistakes are told as text
+                raise Wrong(f"{status}, not as JSON: {body[:300]!r}") from None
             if len(sentence.split()) < 3 or "Traceback" in sentence:
                 raise Wrong(f"{status} without a sentence: {body[:300]!r}")
         elif status == 201:
