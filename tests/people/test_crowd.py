@@ -304,7 +304,7 @@ def test_answers_that_nobody_takes_fill_no_memory(it: World, one: User, two: Use
 
 
 def test_so_many_kinds_of_jobs_and_no_more(it: World, one: User) -> None:
-    kinds = [JobSpec("x", tuple(_stages(30)), priority=n, hold=True) for n in range(4)]
+    kinds = [JobSpec("x", tuple(_stages(30)), priority=-n, hold=True) for n in range(4)]
     with pytest.raises(Refused, match="may have 100 different priorities and needs: give more of them the same"):
         one.asks(it).submit(*kinds)
     one.asks(it).verb("cancel", *one.asks(it).submit(*kinds[:3]))
