@@ -23,7 +23,7 @@ from labsched.wire.messages import Pruned
 LOOKED_AT = 500  # jobs at a time, in the thread that reads
 TOGETHER = (10, 500)  # jobs in one transaction, at least and at most
 HELD_S = 0.015  # that one transaction should take
-PAGES = 100  # of the file that are given back in one transaction
+PAGES = 500  # of the file that are given back in one transaction
 TELL_S = 0.5  # between two lines of the answer
 ERRORS = 20  # that are told
 

@@ -146,9 +146,10 @@ def remove(connection: sa.Connection, wanted: Sequence[int]) -> list[int]:
 
 def shrink(connection: sa.Connection, pages: int) -> int:
     """Give so many unused pages of the file back to the disk; returns how many are left (0: or it cannot)."""
-    if connection.exec_driver_sql("PRAGMA auto_vacuum").scalar() != 2:
+    raw = driver(connection)
+    if raw.execute("PRAGMA auto_vacuum").fetchone()[0] != 2:
         return 0
-    with closing(connection.connection.cursor()) as cursor:  # it has rows, a page each, but no columns
-        cursor.execute(f"PRAGMA incremental_vacuum({int(pages)})")
-        cursor.fetchall()
-    return int(connection.exec_driver_sql("PRAGMA freelist_count").scalar() or 0)
+    unused = int(raw.execute("PRAGMA freelist_count").fetchone()[0])
+    for _ in range(min(pages, unused)):  # one by one: Python 3.11 ends a statement without columns after its first step
+        raw.execute("PRAGMA incremental_vacuum(1)")
+    return max(unused - pages, 0)
