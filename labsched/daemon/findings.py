@@ -1,5 +1,6 @@
 """What the daemon finds when it examines itself, for `labsched doctor`."""
 
+import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -66,7 +67,7 @@ def findings(
         yield Finding(level="ok", what="the kernel keeps each stage within its --memory, in a cgroup of its own")
     words = ", ".join(f"{pool.name} {pool.slots}" + (" (paused)" if pool.paused else "") for pool in pools.values())
     yield Finding(level="ok", what=f"pools: {words}")
-    processors = len(psutil.Process().cpu_affinity())
+    processors = len(os.sched_getaffinity(0))
     if "CPU" in pools and pools["CPU"].slots > processors:
         yield Finding(
             level="note",

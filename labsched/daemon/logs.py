@@ -6,10 +6,9 @@ import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import sqlalchemy as sa
-from asyncinotify import Inotify, Mask
 
 from labsched.core.states import OPEN, Outcome, State
 from labsched.daemon.bus import Bus
@@ -19,6 +18,9 @@ from labsched.store import read
 from labsched.store.engine import Store
 from labsched.store.find import stages_of
 from labsched.store.read import Row
+
+if TYPE_CHECKING:
+    from asyncinotify import Inotify
 
 BLOCK = 65_536
 FARTHEST = 16 * 1024**2
@@ -145,6 +147,8 @@ def tail_start(file: BinaryIO, lines: int) -> int:
 
 async def pieces(folder: str, start: int, ended: asyncio.Event) -> AsyncIterator[bytes]:
     """An attempt's log from `start` on, and what is still to be written to it, until `ended` is set."""
+    from asyncinotify import Inotify, Mask  # a megabyte, for those who follow
+
     with rundir.open_log(folder) as file, contextlib.ExitStack() as stack:
         file.seek(start)
         while block := file.read(BLOCK):
@@ -162,7 +166,7 @@ async def pieces(folder: str, start: int, ended: asyncio.Event) -> AsyncIterator
             await _either(inotify, ended)
 
 
-async def _either(inotify: Inotify | None, ended: asyncio.Event) -> None:
+async def _either(inotify: "Inotify | None", ended: asyncio.Event) -> None:
     waits = [asyncio.ensure_future(ended.wait())]
     if inotify is not None:
         waits.append(asyncio.ensure_future(inotify.get()))  # type: ignore[arg-type]

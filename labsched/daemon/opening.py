@@ -13,7 +13,7 @@ from labsched.store.health import damage
 from labsched.store.upgrade import is_current
 
 log = logging.getLogger("labsched")
-LOOK_S = 5.0  # for damage, before the daemon serves; after that it serves, and goes on looking
+LOOK_S = 1.0  # for damage, before the daemon serves; after that it serves, and goes on looking
 
 
 def open_queue(state: Path) -> None:

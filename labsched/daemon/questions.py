@@ -16,7 +16,6 @@ from labsched import __version__
 from labsched.core.states import State
 from labsched.daemon import reload, views
 from labsched.daemon.desk import MAX_DIGITS, MAX_ROWS, PERSON, Desk, flag, not_too_many, number, ref, reply, within
-from labsched.daemon.findings import findings
 from labsched.daemon.peers import may_touch, user_name
 from labsched.daemon.privileges import Mode
 from labsched.daemon.sight import find, shown_name
@@ -183,6 +182,8 @@ class Questions:
         unfenced = self.desk.loop.engine.unfenced
 
         def examine() -> Iterator[wire.Finding]:
+            from labsched.daemon.findings import findings  # psutil and all: in the thread, and few ask
+
             yield from reload.findings(config, file, wrong)
             yield from findings(self.desk.state, known, sort, mode, trouble, unfenced, full)
 
