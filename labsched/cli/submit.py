@@ -1,6 +1,7 @@
 """labsched submit: blocks, to be de-noised and sorted."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,7 +60,7 @@ def submit(
     if not rows:
         raise click.UsageError("name a block, or a file with --from")
     names = [check_name(row.block) for row in rows]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := sorted(name for name, count in Counter(names).items() if count > 1):
         raise BadRequest(f"block {twice[0]} is named twice")
     looking.check_patterns(names, source, target)
     requests = [

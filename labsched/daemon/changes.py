@@ -1,14 +1,14 @@
 """Changes: what people do to jobs and pools."""
 
+import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 
 import sqlalchemy as sa
 from aiohttp import web
 
-from labsched.core.check import problem
-from labsched.core.model import Limits
+from labsched.core.model import Limits, Pool
+from labsched.daemon import intake
 from labsched.daemon.desk import MAX_STAGES, PERSON, Desk, not_too_many, reply
 from labsched.daemon.peers import Peer, may_rank, may_submit, may_touch, session_limits, user_name
 from labsched.daemon.sight import find
@@ -17,11 +17,13 @@ from labsched.faults import point
 from labsched.store import lines, read, verbs
 from labsched.store.limits import few_kinds, room
 from labsched.store.read import Row
-from labsched.store.submit import submit
+from labsched.store.ready import Ready
+from labsched.store.submit import insert
 from labsched.wire import messages as wire
 from labsched.wire import requests
 
 MAX_REFS = 2_000  # jobs of one verb
+FEW = 32  # jobs of a submit that the thread that writes makes ready itself
 
 
 class Changes:
@@ -32,36 +34,36 @@ class Changes:
 
     async def submit(self, request: web.Request) -> web.Response:
         """POST jobs"""
-        async with self.desk.body(request, requests.Submit) as asked:
+        async with self.desk.body(request, intake.Body) as asked:
             limits = None if request.transport is None else session_limits(request.transport.get_extra_info("socket"))
             response = reply(await self._submit(asked, request[PERSON], limits), 201)
             await self.desk.send(request, response)
             return response
 
-    async def _submit(self, asked: requests.Submit, person: Peer, limits: Limits | None) -> wire.Submitted:
-        specs = [replace(job, env={**asked.env, **job.env}) for job in asked.jobs]
-        if not specs:
-            raise BadRequest("there is no job in the request")
-        if sum(len(spec.stages) + len(spec.after) for spec in specs) > MAX_STAGES:
-            raise BadRequest(f"a request may have {MAX_STAGES} stages and `after`s at most: send fewer jobs at a time")
+    async def _submit(self, asked: intake.Body, person: Peer, limits: Limits | None) -> wire.Submitted:
         may_submit(person, self.desk.peers.mode)
-        for spec in specs:
-            may_rank(person, spec.name, spec.priority, self.desk.config.limits.priority)
+        most = self.desk.config.limits.queued_jobs_per_user
 
-        def work(connection: sa.Connection) -> list[int]:
-            room(connection, person.uid, len(specs), self.desk.config.limits.queued_jobs_per_user)
-            shares = self.desk.loop.shares()
-            slots = {name: pool.slots for name, pool in lines.all_pools(connection).items()}
-            for spec in specs:
-                if why := problem(spec, slots, shares):
-                    raise BadRequest(why)
-            numbers = submit(connection, specs, person.name, person.uid, self.desk.loop.clock.now(), limits)
+        def take(pools: Mapping[str, Pool]) -> list[Ready]:
+            jobs = intake.take(asked, pools, self.desk.loop.shares(), MAX_STAGES)
+            for job in jobs:
+                may_rank(person, job.name, job.priority, self.desk.config.limits.priority)
+            return jobs
+
+        many = None
+        if len(asked.jobs) > FEW:  # nobody can write meanwhile, so as much as can be is done before
+            many = await asyncio.to_thread(take, await self.desk.store.read(lines.all_pools))
+
+        def work(connection: sa.Connection) -> tuple[list[Ready], list[int]]:
+            room(connection, person.uid, len(asked.jobs), most)
+            jobs = take(lines.all_pools(connection)) if many is None else many
+            numbers = insert(connection, jobs, person.name, person.uid, self.desk.loop.clock.now(), limits)
             few_kinds(connection, person.uid)
-            return numbers
+            return jobs, numbers
 
-        numbers = await self.desk.change(work)
+        jobs, numbers = await self.desk.change(work)
         point("submit.committed", numbers)
-        return wire.Submitted(tuple(wire.Ref(n, spec.name) for n, spec in zip(numbers, specs, strict=True)))
+        return wire.Submitted(tuple(wire.Ref(n, job.name) for n, job in zip(numbers, jobs, strict=True)))
 
     async def verb(self, request: web.Request) -> web.Response:
         """POST jobs/VERB"""

@@ -87,6 +87,11 @@ def numbers(values: Iterable[int]) -> str:
     return f"[{','.join(map(str, values))}]"
 
 
+def texts(values: Iterable[str]) -> str:
+    """The same, of words."""
+    return _json(list(values))
+
+
 def _encoders(binds: Mapping[str, Any]) -> list[tuple[str, Callable[[Any], Any]]]:
     json = {name: bind.type for name, bind in binds.items() if isinstance(bind.type, sa.JSON)}
     return [(name, _nullable if kind.none_as_null else _json) for name, kind in json.items()]

@@ -1,43 +1,51 @@
 """Queueing jobs: all of a request, or none."""
 
-import hashlib
-import json
-import sqlite3
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
-from labsched.core.model import JobSpec, Limits, StageSpec
+from labsched.core.model import JobSpec, Limits
 from labsched.core.states import Outcome, State
 from labsched.errors import BadRequest, Refused
-from labsched.store.find import find_job, live_job
-from labsched.store.lines import refresh
+from labsched.store.find import find_job
+from labsched.store.lines import line_text, refresh
 from labsched.store.moves import record_all
-from labsched.store.prepared import Prepared
+from labsched.store.prepared import Prepared, listed, texts
+from labsched.store.ready import Ready, ready
 from labsched.store.tables import dependencies, environments, jobs, stages
 
-_OF_JOB = ("name", "recipe", "key", "user", "uid", "priority", "held_by", "submitted_at", "environment_id", "limits")
-_OF_STAGE = ("job_id", "position", "name", "argv", "cwd", "env", "outputs", "needs")
-_HOW = ("time_limit", "memory", "retry", "state")
+_OF_JOB = ("id", "name", "recipe", "key", "user", "uid", "priority", "held_by", "submitted_at", "environment_id")
+_OF_STAGE = ("id", "job_id", "position", "name", "cwd", "time_limit", "memory", "state", "line")
+_JSON = ("argv", "env", "outputs", "needs", "retry")  # text already
 
 
-def _insert(table: sa.Table, *names: str) -> Prepared:
-    return Prepared(table.insert().values({name: sa.bindparam(name) for name in names}))
+def _insert(table: sa.Table, *names: str, text: Sequence[str] = ()) -> Prepared:
+    given: dict[str, Any] = {name: sa.bindparam(name) for name in names}
+    given |= {name: sa.bindparam(name, type_=sa.Text) for name in text}
+    return Prepared(table.insert().values(given))
 
 
-_JOB = _insert(jobs, *_OF_JOB)
-_STAGE = _insert(stages, *_OF_STAGE, *_HOW)
+_JOB = _insert(jobs, *_OF_JOB, "limits")
+_STAGE = _insert(stages, *_OF_STAGE, text=_JSON)
 _AFTER = _insert(dependencies, "stage_id", "on_stage_id")
-_ENVIRONMENT = _insert(environments, "digest", "variables")
-_DONE = Prepared(
-    sa.select(sa.func.max(jobs.c.id)).where(jobs.c.key == sa.bindparam("key"), jobs.c.outcome == Outcome.SUCCEEDED)
-)
+_ENVIRONMENT = _insert(environments, "digest", text=["variables"])
+_OF_THESE = jobs.c.key.in_(listed("keys"))
+_LIVE = Prepared(sa.select(jobs.c.key, jobs.c.id).where(_OF_THESE, jobs.c.ended_at.is_(None)))
+_DONE = Prepared(sa.select(jobs.c.key, jobs.c.id).where(_OF_THESE, jobs.c.outcome == Outcome.SUCCEEDED))
 _KNOWN = Prepared(sa.select(environments.c.id).where(environments.c.digest == sa.bindparam("digest")))
+_LAST_NUMBER = Prepared(sa.text("SELECT seq FROM sqlite_sequence WHERE name = :name"))
 
 
 def submit(
     connection: sa.Connection, specs: Sequence[JobSpec], user: str, uid: int, at: float, limits: Limits | None = None
+) -> list[int]:
+    """Queue these jobs: `insert`, for those who have nothing to do before the transaction."""
+    return insert(connection, list(ready(specs)), user, uid, at, limits)
+
+
+def insert(
+    connection: sa.Connection, wanted: Sequence[Ready], user: str, uid: int, at: float, limits: Limits | None = None
 ) -> list[int]:
     """Queue these jobs and return their numbers, in order. `limits`: of resources, for their stages.
 
@@ -45,87 +53,87 @@ def submit(
     an `after` cannot be followed; BadRequest where two jobs of the request share a key, or one is to come after a later
     one.
     """
-    _check_keys(connection, specs)
-    _check_order(specs)
-    numbers: list[int] = []
-    last_stages: dict[str, int] = {}  # by the name of a job of this request
+    _check_keys(connection, wanted)
+    _check_order(wanted)
+    who = {"user": user, "uid": uid, "submitted_at": at, "limits": limits}
+    before = _Before(connection)
     known: dict[str, int] = {}
+    lines: dict[tuple[int, str], str] = {}  # by priority and needs: thousands of jobs stand in few
+    job_rows: list[Mapping[str, Any]] = []
+    stage_rows: list[Mapping[str, Any]] = []
     edges: list[dict[str, int]] = []
     told: list[tuple[str, int, dict[str, object]]] = []
-    for spec in specs:
-        before = {_last_stage(connection, name, last_stages) for name in spec.after}  # it must not find the job itself
-        job_id = _insert_job(connection, spec, user, uid, at, known, limits)
-        for position, stage in enumerate(spec.stages):
-            stage_id = _insert_stage(connection, job_id, position, stage)
-            edges += ({"stage_id": stage_id, "on_stage_id": earlier} for earlier in before)
-            before = {stage_id}
-        last_stages[spec.name] = max(before)
-        about = {"name": spec.name, "held": spec.hold or None}
-        told.append(("job.submitted", job_id, {"at": at, "user": user, "data": about}))
-        numbers.append(job_id)
+    follow: list[int] = []  # what may come after a stage that has ended
+    first = _last_number(connection, "jobs") + 1
+    stage_id = _last_number(connection, "stages")
+    for number, job in enumerate(wanted, first):
+        earlier = before.stages(job.after)
+        held_by = user if job.hold else None
+        job_rows.append(
+            {
+                **{name: getattr(job, name) for name in ("name", "recipe", "key", "priority")},
+                "id": number,
+                "held_by": held_by,
+                "environment_id": _environment(connection, job, known),
+                **who,
+            }
+        )
+        # Of a job that comes after nothing it is plain; of the others `refresh` knows.
+        line = None
+        if not (job.hold or earlier):
+            kind = (job.priority, job.stages[0]["needs"])
+            line = lines[kind] = lines.get(kind) or line_text(job.priority, user, job.needs)
+        if earlier:
+            follow.append(number)
+        for stage in job.stages:
+            stage_id += 1
+            stage_rows.append({**stage, "id": stage_id, "job_id": number, "state": State.WAITING, "line": line})
+            edges += ({"stage_id": stage_id, "on_stage_id": one} for one in earlier)
+            earlier, line = {stage_id}, None
+        before.add(number, job.name, stage_id)
+        told.append(("job.submitted", number, {"at": at, "user": user, "data": _about(job)}))
+    _JOB.many(connection, job_rows)
+    _STAGE.many(connection, stage_rows)
     _AFTER.many(connection, edges)
     record_all(connection, told)
-    refresh(connection, numbers)
-    return numbers
+    refresh(connection, follow)
+    return list(range(first, first + len(job_rows)))
 
 
-def _insert_job(
-    connection: sa.Connection,
-    spec: JobSpec,
-    user: str,
-    uid: int,
-    at: float,
-    known: dict[str, int],
-    limits: Limits | None,
-) -> int:
-    values = {
-        "name": spec.name,
-        "recipe": spec.recipe,
-        "key": spec.key,
-        "user": user,
-        "uid": uid,
-        "priority": spec.priority,
-        "held_by": user if spec.hold else None,
-        "submitted_at": at,
-        "environment_id": _environment(connection, spec.env, known),
-        "limits": limits,
-    }
-    return _inserted(_JOB.run(connection, **values))
+def _about(job: Ready) -> dict[str, object]:
+    return {"name": job.name, "held": job.hold or None}
 
 
-def _insert_stage(connection: sa.Connection, job_id: int, position: int, stage: StageSpec) -> int:
-    values = {
-        "job_id": job_id,
-        "position": position,
-        "name": stage.name,
-        "argv": list(stage.argv),
-        "cwd": stage.cwd,
-        "env": stage.env,
-        "outputs": list(stage.outputs),
-        "needs": stage.needs,
-        "time_limit": stage.time_limit,
-        "memory": stage.memory,
-        "retry": None if stage.retry is None else asdict(stage.retry),
-        "state": State.WAITING,
-    }
-    return _inserted(_STAGE.run(connection, **values))
+class _Before:
+    """The stages that jobs of a request come after: of earlier jobs of the request, or of what is queued already."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._last = 0
+        self._by_number: dict[int, int] = {}
+        self._by_name: dict[str, int] = {}
+
+    def add(self, number: int, name: str, last_stage: int) -> None:
+        """A job of the request."""
+        self._last = self._by_number[number] = self._by_name[name] = last_stage
+
+    def stages(self, after: Sequence[int | str]) -> set[int]:
+        """The last stages of the jobs that these names and numbers mean. Raises NotFound and Refused."""
+        return {self._stage(name) for name in after}
+
+    def _stage(self, name: int | str) -> int:
+        if isinstance(name, str) and name in self._by_name:
+            return self._by_name[name]
+        ref = str(name)
+        if ref == "last" and self._last:
+            return self._last
+        if ref.isdecimal() and int(ref[:18]) in self._by_number:
+            return self._by_number[int(ref[:18])]
+        return _last_stage(self._connection, ref)
 
 
-def _environment(connection: sa.Connection, variables: dict[str, str], known: dict[str, int]) -> int:
-    """The number of an environment: each is kept once, however many jobs have it."""
-    digest = hashlib.sha256(json.dumps(variables, sort_keys=True).encode()).hexdigest()
-    if digest not in known:
-        found = _KNOWN.scalar(connection, digest=digest)
-        if found is None:
-            found = _inserted(_ENVIRONMENT.run(connection, digest=digest, variables=variables))
-        known[digest] = found
-    return known[digest]
-
-
-def _last_stage(connection: sa.Connection, name: int | str, of_this_request: dict[str, int]) -> int:
-    if isinstance(name, str) and name in of_this_request:
-        return of_this_request[name]
-    job = find_job(connection, str(name))
+def _last_stage(connection: sa.Connection, ref: str) -> int:
+    job = find_job(connection, ref)
     last = connection.execute(
         sa.select(stages).where(stages.c.job_id == job.id).order_by(stages.c.position.desc()).limit(1)
     ).one()
@@ -136,32 +144,48 @@ def _last_stage(connection: sa.Connection, name: int | str, of_this_request: dic
     return int(last.id)
 
 
-def _check_keys(connection: sa.Connection, specs: Sequence[JobSpec]) -> None:
+def _environment(connection: sa.Connection, job: Ready, known: dict[str, int]) -> int:
+    """The number of an environment: each is kept once, however many jobs have it."""
+    if job.digest not in known:
+        found = _KNOWN.scalar(connection, digest=job.digest)
+        if found is None:
+            found = _ENVIRONMENT.run(connection, digest=job.digest, variables=job.variables).lastrowid
+        known[job.digest] = found
+    return known[job.digest]
+
+
+def _last_number(connection: sa.Connection, table: str) -> int:
+    """The highest number that a row of this table ever had."""
+    return int(_LAST_NUMBER.scalar(connection, name=table) or 0)
+
+
+def _check_keys(connection: sa.Connection, wanted: Sequence[Ready]) -> None:
+    keys = texts({job.key for job in wanted if job.key is not None})
+    live = {row.key: row.id for row in _LIVE.rows(connection, keys=keys)}
+    again = texts({job.key for job in wanted if job.key is not None and not job.again})
+    done: dict[str, int] = {}
+    for row in _DONE.rows(connection, keys=again):
+        done[row.key] = max(row.id, done.get(row.key, 0))
     seen: set[str] = set()
-    for spec in specs:
-        if spec.key is None:
+    for job in wanted:
+        if job.key is None:
             continue
-        if spec.key in seen:
-            raise BadRequest(f"{spec.key} is asked for twice in one request")
-        seen.add(spec.key)
-        if live := live_job(connection, spec.key):
-            raise Refused(f"{spec.key} is queued already, as job {live}: see labsched show {live}")
-        done = None if spec.again else _DONE.scalar(connection, key=spec.key)
-        if done:
-            raise Refused(f"{spec.key} is done, by job {done}: give --again to do it once more")
+        if job.key in seen:
+            raise BadRequest(f"{job.key} is asked for twice in one request")
+        seen.add(job.key)
+        if job.key in live:
+            number = live[job.key]
+            raise Refused(f"{job.key} is queued already, as job {number}: see labsched show {number}")
+        if job.key in done and not job.again:
+            raise Refused(f"{job.key} is done, by job {done[job.key]}: give --again to do it once more")
 
 
-def _check_order(specs: Sequence[JobSpec]) -> None:
+def _check_order(wanted: Sequence[Ready]) -> None:
     # Else an old job of that name would be taken for the one that is meant.
-    last = {spec.name: i for i, spec in enumerate(specs)}
+    last = {job.name: i for i, job in enumerate(wanted)}
     seen: set[str] = set()
-    for i, spec in enumerate(specs):
-        for name in spec.after:
+    for i, job in enumerate(wanted):
+        for name in job.after:
             if isinstance(name, str) and name not in seen and last.get(name, i) > i:
-                raise BadRequest(f"{spec.name} is to come after {name}, but {name} comes later in the request")
-        seen.add(spec.name)
-
-
-def _inserted(cursor: sqlite3.Cursor) -> int:
-    assert cursor.lastrowid is not None
-    return cursor.lastrowid
+                raise BadRequest(f"{job.name} is to come after {name}, but {name} comes later in the request")
+        seen.add(job.name)
