@@ -17,7 +17,7 @@ SEED ?=
 VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' labsched/__init__.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install uninstall user-service deb test-deb demo test chaos fuzz lint format clean bench-pools bench-commands bench-scheduler bench-prune
+.PHONY: help venv install uninstall user-service deb test-deb demo test chaos fuzz lint format clean bench-pools bench-commands bench-scheduler bench-prune soak
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench-scheduler: venv ## what the scheduler costs, beside its peers, into docs/p
 
 bench-prune: venv ## a million ended jobs are pruned: how many a second, and what others' requests take meanwhile
 	$(VENV)/bin/python -m benchmarks.prune
+
+soak: venv ## a day of a lab's traffic in SECONDS=1200: does anything grow that should not?
+	$(VENV)/bin/python -m benchmarks.soak --seconds $(or $(SECONDS),1200)
 
 format: $(TOOLS) ## put the code in shape
 	$(VENV)/bin/ruff check --fix .

@@ -16,10 +16,11 @@ WAITING, RUNNING = 100_000, 20
 SETTLE_S, MINUTE_S = 20.0, 60.0
 MIB = 2**20
 ABOUT = f"""
-For a minute in which nobody asks anything, of the daemon and of its helper that launches stages: processor time, wake-ups
-(voluntary context switches of all threads), and memory (PSS: what is shared is divided among those who share it).
-"By a running stage": {RUNNING} stages that sleep; PSS of what stands by them, a stage. With {WAITING:,} waiting: behind a
-pause of their pool; the daemon has answered `labsched status` once.
+For a minute in which nobody asks anything, of the daemon and of its helper that launches stages: processor time,
+wake-ups (voluntary context switches of all threads), and memory (PSS: what is shared is divided among those who share
+it). "By a running stage": {RUNNING} stages that sleep; PSS of the parents of their commands, a stage; their processor
+time and wake-ups count with the daemon's. With {WAITING:,} waiting: behind a pause of their pool; the daemon has
+answered `labsched status` once.
 """
 
 
@@ -40,7 +41,7 @@ def measure(bench: Bench) -> Found:
     with bench.scratch() as folder, queue(folder, {"CPU": RUNNING}) as it:
         numbers = it.submit([job([(("sleep", "10000"), {"CPU": 1})])] * RUNNING)
         _until_running(it)
-        running = _row(f"{RUNNING} stages run", it, bench, _stands_by(it))
+        running = _row(f"{RUNNING} stages run", it, bench)
         it.cancel(numbers)
     with bench.scratch() as folder:
         (folder / "state").mkdir(mode=0o750)
@@ -52,34 +53,24 @@ def measure(bench: Bench) -> Found:
     return Found([("", Table(head, [empty, running, long]))])
 
 
-def _row(label: str, it: Queue, bench: Bench, by_stage: float | None = None) -> tuple[str, ...]:
+def _row(label: str, it: Queue, bench: Bench) -> tuple[str, ...]:
     length = 5.0 if bench.quick else MINUTE_S
     time.sleep(min(SETTLE_S, length))
-    before = taken(_all(it))
+    daemon = psutil.Process(it.process.pid)
+    commands = [one for one in daemon.children(recursive=True) if one.name() == "sleep"]
+    stands = [psutil.Process(pid) for pid in {one.ppid() for one in commands} - {daemon.pid}]
+    helpers = [one for one in daemon.children() if one not in stands and one not in commands]
+    before = taken([daemon, *helpers, *stands])
     time.sleep(length)
-    after = taken(_all(it))
+    after = taken([daemon, *helpers, *stands])
     times = 60.0 / length
-    daemon, *others = _all(it)
-    memory = (taken([daemon]).pss, taken(others).pss)
+    memory = (taken([daemon]).pss, taken(helpers).pss)
     wakes = (after.wakes - before.wakes) * times
     return (
         *(label, f"{(after.cpu - before.cpu) * times:.3f}", f"{wakes:.0f}"),
         *(f"{one / MIB:.1f}" for one in memory),
-        "" if by_stage is None else f"{by_stage / MIB:.2f}",
+        f"{taken(stands).pss / len(commands) / MIB:.2f}" if commands else "",
     )
-
-
-def _all(it: Queue) -> list[psutil.Process]:
-    """The daemon, and its helpers; not the shims, nor what they run."""
-    daemon = psutil.Process(it.process.pid)
-    return [daemon, *daemon.children()]
-
-
-def _stands_by(it: Queue) -> float:
-    """Bytes of what stands by one running stage: all that is below the helpers but the stages themselves."""
-    commands = [one for one in psutil.Process(it.process.pid).children(recursive=True) if one.name() == "sleep"]
-    stands = {one.ppid() for one in commands} - {one.pid for one in _all(it)}
-    return taken([psutil.Process(pid) for pid in stands]).pss / len(commands)
 
 
 def taken(processes: list[psutil.Process]) -> Taken:

@@ -43,11 +43,21 @@ def up(bench: Bench) -> Iterator[dict[str, str]]:
 
 
 def noops(bench: Bench, count: int) -> float:
+    """So many at a time as the others have slots."""
+    return _noops(bench, count, "--max-concurrent", str(NOOP_SLOTS))
+
+
+def unlimited(bench: Bench, count: int) -> float:
+    """As many at a time as it likes."""
+    return _noops(bench, count)
+
+
+def _noops(bench: Bench, count: int, *limit: str) -> float:
     """One call of gbatch with a parameter that has so many values."""
     with up(bench) as env:
         values = ",".join(map(str, range(count)))
         began = time.perf_counter()
-        words = ("gbatch", "--auto-close", "--param", f"x={values}", "--max-concurrent", str(NOOP_SLOTS), "true")
+        words = ("gbatch", "--auto-close", "--param", f"x={values}", *limit, "true")
         if (done := _ask(env, *words)).returncode:
             raise RuntimeError(f"gbatch failed: {done.stderr.strip()[-1000:]}")
         while _live(env):
@@ -89,5 +99,5 @@ SIDE = Side(
     "gflow",
     "pip install runqd, into PEERS; apt-get install tmux",
     version,
-    noops={"gflow, one gbatch": (40, noops)},
+    noops={"gflow, two at a time": (10, noops), "gflow, no limit": (40, unlimited)},
 )

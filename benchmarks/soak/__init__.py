@@ -1,0 +1,1 @@
+"""A day of a lab's traffic in minutes: what must stay flat does."""
