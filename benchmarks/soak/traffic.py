@@ -1,4 +1,4 @@
-"""What a lab does all day, much faster: threads that do one thing each, again and again, until they are told to stop."""
+"""What a lab does all day, much faster: threads that do one thing each, again and again, until the end."""
 
 import random
 import threading
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from benchmarks.scheduler.ours import ENV, Queue, job
+from benchmarks.scheduler.ours import ENV, Queue, Stages, job
 from labsched.core.model import JobSpec
 from labsched.errors import BadRequest, LabschedError, NotFound, Refused, TryLater
 from labsched.wire.client import Client
@@ -150,6 +150,7 @@ def _kept(config: str, keep: int) -> str:
 def _job(chance: random.Random) -> JobSpec:
     shell = str(Path("/bin/sh"))
     kind = chance.random()
+    stages: Stages
     if kind < 0.5:
         stages = [(("/bin/true",), {"CPU": 1})]
     elif kind < 0.75:

@@ -99,5 +99,5 @@ SIDE = Side(
     "gflow",
     "pip install runqd, into PEERS; apt-get install tmux",
     version,
-    noops={"gflow, two at a time": (10, noops), "gflow, no limit": (40, unlimited)},
+    noops={"gflow, two at a time": (10, noops), "gflow, no limit": (10, unlimited)},
 )
