@@ -47,13 +47,13 @@ def noop_ways(bench: Bench, sides: Sequence[Side]) -> list[Way]:
     ]
 
 
-def pair_ways(bench: Bench, sides: Sequence[Side], command: Sequence[str], at_most: int | None = None) -> list[Way]:
-    """Each way to run two-stage jobs of this command; `at_most` so many."""
+def pair_ways(bench: Bench, sides: Sequence[Side], command: Sequence[str], exactly: int | None = None) -> list[Way]:
+    """Each way to run two-stage jobs of this command; `exactly` so many, if given."""
     few = 10 if bench.quick else 1
     ways = []
     for side in sides:
         for label, (count, run) in side.pairs.items():
-            number = min(at_most, count) if at_most else max(count // few, 8)
+            number = exactly or max(count // few, 8)
             ways.append(Way(label, number, partial(run, bench, number, command)))
     return ways
 
