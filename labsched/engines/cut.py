@@ -41,9 +41,19 @@ class Copier:
         self._thread.start()
 
     def finish(self) -> None:
-        """Once the command has ended: copy what is still in the pipe, and the end."""
+        """Once the command has ended: copy what is still in the pipe, and the end.
+
+        Where somebody else holds the pipe, and writes on, the thread may go on with it.
+        """
         os.write(self._end, b"x")
         self._thread.join(PATIENCE_S)
+        if not self._thread.is_alive():
+            self.close()
+
+    def close(self) -> None:
+        """Close the pipes. `log` is the caller's."""
+        for fd in (self._reader, self._ending, self._end):
+            os.close(fd)
 
     def _copy(self) -> None:
         while True:

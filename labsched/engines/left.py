@@ -37,8 +37,7 @@ class Left(NamedTuple):
         return known
 
 
-def of(spec: Mapping[str, Any], started: Mapping[str, Any] | None) -> Left:
-    """By what was to run, and what is known of its start."""
-    where = (started or spec).get("group")
-    mark = os.fsencode(f"{MARK}={spec['env'][MARK]}")
-    return Left(mark, spec.get("uid"), Group(*where) if where else None)
+def of(known: Mapping[str, Any]) -> Left:
+    """By what its shim has noted (`rundir.LOCK`)."""
+    where = known.get("group")
+    return Left(os.fsencode(known["mark"]), known["uid"], Group(*where) if where else None)

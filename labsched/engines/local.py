@@ -1,23 +1,22 @@
-"""The engine of this machine: shims, forked by a warm parent, watched through pidfds and found again by their locks."""
+"""The engine of this machine: attempts, each with a shim that stands by it, and is found again by its lock."""
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import re
-import signal
-import socket
-import sys
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from labsched import wall
 from labsched.core.model import Began, Ended
 from labsched.core.states import Outcome
-from labsched.engines import ends, left, parent, processes, rundir
+from labsched.engines import ends, left, processes, rundir
 from labsched.engines.base import Look, Order, Tell
 from labsched.engines.cgroups import Group
-from labsched.engines.fences import Fences
+from labsched.engines.shims import AGAIN_S, Shim, Shims
 from labsched.faults import point
 
 log = logging.getLogger(__name__)
@@ -26,7 +25,6 @@ MAX_LAUNCHES = 3
 SWEEP_S = 0.02  # between looks whether what was killed is gone
 DEATH_S = 0.2  # for the shims' parent to tell how a shim ended
 UMASK = "LABSCHED_UMASK"  # the submitter's, octal, in the environment that a job takes along
-AGAIN_S = 1.0  # until the next try of what failed for want of room, memory or descriptors
 
 
 class Local:
@@ -52,8 +50,6 @@ class Local:
         name: str | None = None,
     ) -> None:
         self.trouble: str | None = None
-        self._fences = Fences(why="the shims' parent has not started yet")
-        self._name = name or f"labsched-{os.urandom(4).hex()}"
         self._tell = tell
         self._boot_id = boot_id
         self._grace = grace
@@ -64,7 +60,8 @@ class Local:
         self._log_size = log_size
         self._memory = processes.Memory()
         self._orders: dict[int, Order] = {}  # attempts that have not ended, as far as we know
-        self._shims: dict[int, int] = {}  # their shims' pidfds
+        self._queue: deque[Order] = deque()  # those that wait for a shim
+        self._running: dict[int, Shim] = {}  # those that have one
         self._stopping: set[int] = set()
         self._launches: dict[int, int] = {}  # how many shims each had
         self._deaths: dict[int, str] = {}  # how the last shim ended of those that have not begun; "": nobody knows
@@ -72,49 +69,37 @@ class Local:
         self._stuck: dict[str, str] = {}  # why, by folder
         self._sweeps: dict[int, asyncio.Task[None]] = {}  # attempts whose shim was killed, while its stage is ended
         self._looking = asyncio.Lock()  # at all of the machine's processes: one at a time
-        self._link: socket.socket | None = None
-        self._parent: asyncio.subprocess.Process | None = None
-        self._respawn: asyncio.Task[None] | None = None
-        self._closed = False
+        self._shims = Shims(self, name or f"labsched-{os.urandom(4).hex()}")
 
     async def open(self) -> None:
         """Start the shims' parent."""
-        self._parent, self._link, self._fences = await parent.start(self._name)
-        asyncio.get_running_loop().add_reader(self._link, self._hear)
-        self._respawn = asyncio.create_task(self._again(self._parent))
+        await self._shims.open()
 
     @property
     def unfenced(self) -> str | None:
         """See `base.Engine`."""
-        return self._fences.why
+        return self._shims.fences.why
 
     async def close(self) -> None:
-        """Let the parent of the shims go; the shims stay."""
-        self._closed = True
+        """Let the shims go; those that have an attempt stay until its end."""
+        running = bool(self._running)
         for sweep in self._sweeps.values():
             sweep.cancel()
         await asyncio.gather(*self._sweeps.values(), return_exceptions=True)
-        for attempt in {*self._shims, *self._waiting}:
+        for attempt in {*self._running, *self._waiting}:
+            if (shim := self._running.get(attempt)) is not None:
+                shim.close()
             self._forget(attempt)
-        while self._respawn is not None:  # one that is just being replaced leaves another
-            respawn, self._respawn = self._respawn, None
-            self._unlink()
-            await respawn
+        self._queue.clear()
+        await self._shims.close(wait=not running)
 
     def launch(self, order: Order) -> None:
         """See `base.Engine`."""
         self._orders[order.attempt] = order
         if self._as_submitter and order.uid is None:
             return self._end(order, "nobody knows who submitted it, so it cannot run as them")
-        try:
-            rundir.make(order.folder, open_to_all=self._as_submitter)
-            point("attempt.made", order.folder)
-            rundir.write(order.folder, rundir.SPEC, self._spec(order))
-        except OSError as error:
-            # Not the job's fault: to fail it would empty the whole queue into a full disk.
-            return self._later(order, f"{order.folder} cannot be written: {error.strerror}")
-        point("attempt.specified", order.folder)
-        return self._ask(order)
+        self._queue.append(order)
+        return self.free()
 
     def adopt(self, order: Order) -> None:
         """See `base.Engine`."""
@@ -124,16 +109,16 @@ class Local:
     def stop(self, attempt: int) -> None:
         """See `base.Engine`."""
         self._stopping.add(attempt)
-        if attempt in self._waiting:
-            return self._find(self._orders[attempt])
-        shim = self._shims.get(attempt)
-        if shim is not None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(shim, signal.SIGTERM)
-        return None
+        if (shim := self._running.get(attempt)) is not None:
+            shim.stop()
+        elif (order := self._orders.get(attempt)) is not None:
+            self._queue = deque(one for one in self._queue if one.attempt != attempt)
+            self._find(order)
 
     def configure(self, grace: float, nice: int, log_size: int | None) -> None:
         """See `base.Engine`."""
+        if nice != self._nice:
+            self._shims.renew()
         self._grace, self._nice, self._log_size = grace, nice, log_size
 
     def look(self, folder: str, *, memory: bool = True) -> Look:
@@ -152,67 +137,65 @@ class Local:
         shim = rundir.holder(folder)
         return self._memory.below(shim) if shim else None
 
-    def _ask(self, order: Order) -> None:
-        if order.attempt not in self._orders:
-            return  # it was cancelled meanwhile
-        message = os.fsencode(f"{order.attempt} {order.folder}")
-        if len(message) > parent.MAX_MESSAGE:
-            self._end(order, "the path of the state folder is too long")
-            return
-        if self._link is None:  # the shims' parent died: the next one is asked
-            return
-        try:
-            self._link.send(message)
-            point("attempt.asked", order.folder)
-        except BlockingIOError:  # hundreds are on their way: after them
-            asyncio.get_running_loop().call_later(0.01, self._ask, order)
-        except OSError:
-            log.warning("the shims' parent is gone; attempt %s waits for the next one", order.attempt)
+    def free(self) -> None:
+        """See `shims.Master`."""
+        while self._queue and (shim := self._shims.take()) is not None:
+            self._hand(self._queue.popleft(), shim)
+        self._shims.want(len(self._queue))
 
-    def _hear(self) -> None:
-        while self._link is not None and self._hear_one(self._link):
-            pass
-
-    def _hear_one(self, link: socket.socket) -> bool:
-        """Hear one message; False where there is none."""
-        try:
-            data, ancillary, _, _ = link.recvmsg(parent.MAX_MESSAGE, socket.CMSG_SPACE(4))
-        except BlockingIOError:
-            return False
-        except OSError:
-            data, ancillary = b"", []
-        if not data:
-            self._unlink()
-            return False
-        pidfds = [int.from_bytes(rights, sys.byteorder) for _, _, rights in ancillary]
-        word, number, *rest = data.decode().split(" ", 3)
+    def heard(self, shim: Shim, words: str) -> None:
+        """See `shims.Master`."""
+        word, number, *rest = words.split(" ", 2)
         order = self._orders.get(int(number))
+        if word == "began":
+            if order is not None:
+                self._began(order, float(rest[0].partition(" ")[0]))
+            return
+        self._running.pop(int(number), None)
+        self._shims.give_back(shim)
         if order is None:
-            for pidfd in pidfds:
-                os.close(pidfd)
-        elif word == "forked" and pidfds:
-            self._launches[order.attempt] = self._launches.get(order.attempt, 0) + 1
-            self._watch(order, pidfds[0])
-        elif word == "forked":
-            self._later(order, "no process can be watched: too many open files")
-        elif word == "began":
-            self._began(order, float(rest[0]))
-        elif word == "died":
-            self._deaths[order.attempt] = " ".join(rest)
-        elif word == "stuck":  # not the shim's fault, so this one does not count
-            self._launches.pop(order.attempt, None)
-            self._later(order, f"{order.folder} cannot be written: {' '.join(rest)}")
-        elif word == "failed":
-            self._later(order, f"no process can be started: {' '.join(rest)}")
-        return True
+            pass
+        elif word == "stuck":
+            self._launches.pop(order.attempt, None)  # not the shim's fault, so this one does not count
+            self._later(order, *rest)
+        elif word == "ended" and rest:
+            self._settle(order, json.loads(rest[0]))
+        else:
+            self._find(order)
+        self.free()
 
-    def _watch(self, order: Order, pidfd: int) -> None:
-        os.set_blocking(pidfd, False)
-        self._drop_shim(order.attempt)
-        self._shims[order.attempt] = pidfd
-        asyncio.get_running_loop().add_reader(pidfd, self._gone, order)
-        if order.attempt in self._stopping:
-            self.stop(order.attempt)
+    def gone(self, shim: Shim) -> None:
+        """See `shims.Master`."""
+        assert shim.attempt is not None
+        order = self._orders[shim.attempt]
+        del self._running[order.attempt]
+        point("shim.gone", order.folder)
+        self._find(order)
+
+    def ended(self, attempt: int, death: str) -> None:
+        """See `shims.Master`."""
+        if attempt in self._orders:
+            self._deaths[attempt] = death
+
+    def cannot(self, why: str) -> None:
+        """See `shims.Master`."""
+        self._have_trouble(why)
+
+    def _hand(self, order: Order, shim: Shim) -> None:
+        try:
+            shim.send(json.dumps(self._spec(order)).encode())
+        except ConnectionError:  # it has just ended
+            self._queue.appendleft(order)
+            return
+        except OSError as error:
+            self._shims.give_back(shim)
+            self._later(order, f"no attempt can be handed to its shim: {error.strerror}")
+            return
+        self._launches[order.attempt] = self._launches.get(order.attempt, 0) + 1
+        self._run(order, shim)
+        point("attempt.asked", order.folder)
+        if not self._waiting:
+            self.trouble = None
 
     def _began(self, order: Order, at: float) -> None:
         self._stuck.pop(order.folder, None)
@@ -220,19 +203,20 @@ class Local:
             self.trouble = None
         self._tell(Began(order.attempt, at))
 
-    def _gone(self, order: Order) -> None:
-        self._drop_shim(order.attempt)
-        point("shim.gone", order.folder)
-        self._hear()  # what it said last
-        if order.attempt not in self._waiting:
-            self._find(order)
+    def _run(self, order: Order, shim: Shim) -> None:
+        shim.attempt = order.attempt
+        self._running[order.attempt] = shim
 
     def _later(self, order: Order, trouble: str) -> None:
-        if self.trouble is None:
-            log.error("%s; it is tried again every %g s", trouble, AGAIN_S)
-        self.trouble = self._stuck[order.folder] = trouble
+        self._have_trouble(trouble)
+        self._stuck[order.folder] = trouble
         if order.attempt not in self._waiting:
             self._waiting[order.attempt] = asyncio.get_running_loop().call_later(AGAIN_S, self._find, order)
+
+    def _have_trouble(self, trouble: str) -> None:
+        if self.trouble is None:
+            log.error("%s; it is tried again every %g s", trouble, AGAIN_S)
+        self.trouble = trouble
 
     def _find(self, order: Order) -> None:
         if (timer := self._waiting.pop(order.attempt, None)) is not None:
@@ -255,14 +239,13 @@ class Local:
             if rundir.holder(order.folder) != pid:  # so the pidfd may be a stranger's
                 os.close(pidfd)
                 return self._find_now(order)
-            started = rundir.read(order.folder, rundir.STARTED)
-            if started is not None:
-                self._began(order, started["started"])
-            return self._watch(order, pidfd)
+            self._run(order, self._shims.adopt(pid, pidfd))
+            if order.attempt in self._stopping:
+                self._running[order.attempt].stop()
+            return self._see_begin(order)
         ended = rundir.read(order.folder, rundir.EXIT)
         if ended is not None:
-            self._forget(order.attempt)
-            return self._tell(ends.fact(order, ended))
+            return self._settle(order, ended)
         if order.boot_id != self._boot_id:
             return self._end(order, "the machine was rebooted while it ran", Outcome.LOST)
         if begun:
@@ -283,11 +266,24 @@ class Local:
             return self._end(order, None, Outcome.CANCELLED)
         return self._end(order, ends.never_began(MAX_LAUNCHES, self._deaths[order.attempt]))
 
+    def _see_begin(self, order: Order, pause: float = 0.05) -> None:
+        """Tell when an attempt began whose shim tells nobody; it writes that down a moment after the command began."""
+        if order.attempt not in self._running:
+            return
+        started = rundir.read(order.folder, rundir.STARTED)
+        if started is not None:
+            self._began(order, started["started"])
+        else:
+            asyncio.get_running_loop().call_later(pause, self._see_begin, order, 2 * pause)
+
+    def _settle(self, order: Order, ended: dict[str, Any]) -> None:
+        self._forget(order.attempt)
+        self._tell(ends.fact(order, ended))
+
     async def _sweep(self, order: Order) -> None:
         """End what a killed shim has left, for as long as it lives the slot is not free; then tell that it is lost."""
         try:
-            spec = rundir.read(order.folder, rundir.SPEC) or self._spec(order)
-            tree = left.of(spec, rundir.read(order.folder, rundir.STARTED))
+            tree = left.of(self._known(order))
             while await self._aside(tree.end):
                 await asyncio.sleep(SWEEP_S)
             point("lost.swept", order.folder)
@@ -297,6 +293,11 @@ class Local:
             self._later(order, f"what is left of {order.folder} cannot be ended: {error.strerror}")
         finally:
             self._sweeps.pop(order.attempt, None)
+
+    def _known(self, order: Order) -> dict[str, Any]:
+        """What can be known of an attempt's processes: by its lock, or (of an older shim) by what else there is."""
+        started = rundir.read(order.folder, rundir.STARTED) or {}
+        return rundir.read(order.folder, rundir.LOCK) or {**self._spec(order), "group": started.get("group")}
 
     async def _aside(self, look: Callable[[], T]) -> T:
         async with self._looking:
@@ -318,37 +319,7 @@ class Local:
             timer.cancel()
         if not self._waiting:
             self.trouble = None
-        self._drop_shim(attempt)
-
-    def _drop_shim(self, attempt: int) -> None:
-        pidfd = self._shims.pop(attempt, None)
-        if pidfd is not None:
-            asyncio.get_running_loop().remove_reader(pidfd)
-            os.close(pidfd)
-
-    def _unlink(self) -> None:
-        if self._link is not None:
-            asyncio.get_running_loop().remove_reader(self._link)
-            self._link.close()
-            self._link = None
-
-    async def _again(self, process: asyncio.subprocess.Process) -> None:
-        """Replace the shims' parent should it die, and ask the new one for what the old one did not do."""
-        code = await process.wait()
-        if self._closed:
-            return
-        log.error("the shims' parent ended with %s: starting another", code)
-        self._unlink()
-        while not self._closed:
-            try:
-                await self.open()
-                break
-            except OSError as error:
-                log.error("the shims' parent cannot be started: %s", error.strerror)
-                await asyncio.sleep(AGAIN_S)
-        for attempt, order in list(self._orders.items()):
-            if attempt not in self._shims and not self._closed:
-                self._find(order)
+        self._running.pop(attempt, None)
 
     def _limits_of(self, order: Order) -> list[list[Any]]:
         if self._as_submitter and order.limits is not None:
@@ -359,11 +330,14 @@ class Local:
         env = dict(order.env)
         umask = env.pop(UMASK, "")
         env[left.MARK] = rundir.progress_path(order.folder, own=self._as_submitter)
-        group = self._fences.group(order.attempt)
+        group = self._shims.fences.group(order.attempt)
         # On version 1 it may take many milliseconds to enter one: only for what needs it.
         if group is not None and not group.v2 and order.memory is None:
             group = None
         return {
+            "attempt": order.attempt,
+            "folder": order.folder,
+            "mark": f"{left.MARK}={env[left.MARK]}",
             "argv": list(order.argv),
             "cwd": order.cwd,
             "env": env,

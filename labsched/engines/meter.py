@@ -17,26 +17,41 @@ SHARE, WATCH_SHARE = 100, 20  # of a processor, looking takes no more than one p
 OURS = 3_000_000  # bytes that a fork of the shim's own may take before it is the command
 
 
+class Used:
+    """What the processes of an attempt took that were waited for, and those that they waited for."""
+
+    def __init__(self) -> None:
+        self.cpu_time = 0.0  # seconds
+        self.bytes_read = 0  # from disks: what came from the file cache was not read
+        self.bytes_written = 0  # to disks: it counts when it goes to the cache
+        self.largest = 0  # bytes that one of them had of memory, at the most
+
+    def add(self, one: resource.struct_rusage) -> None:
+        """Add what was told when a process was waited for."""
+        self.cpu_time += one.ru_utime + one.ru_stime
+        self.bytes_read += one.ru_inblock * 512
+        self.bytes_written += one.ru_oublock * 512
+        self.largest = max(self.largest, one.ru_maxrss * 1024)
+
+
 class Meter:
-    """Measures what is below the process `root`, or in `group` where it has one.
+    """Measures what is below the process `root`, where there is `command` so far; or in `group` where it has one.
 
     Without a group, `limit` (bytes) is watched for: `over` says that it was exceeded. With a group the kernel sees to
     it, and `over` says that it has killed a process of it.
     """
 
-    def __init__(self, root: int, group: Group | None, limit: int | None) -> None:
+    def __init__(self, root: int, command: int, group: Group | None, limit: int | None) -> None:
         self.over = False
         self._root = root
         self._group = group
         self._limit = limit
-        self._peak = 0
+        self._peak = processes.resident(command) or 0
         self._cache = 0
         self._own = processes.resident(root) or 0
         self._period, self._share = (PERIOD_S, SHARE) if limit is None else (WATCH_S, WATCH_SHARE)
         self._pause = FIRST_S if group is None else self._period
         self.next = time.monotonic() + self._pause
-        if group is None:
-            self.look()
 
     def look(self) -> None:
         """Look now; `next` is when to look again (of time.monotonic)."""
@@ -50,9 +65,8 @@ class Meter:
         self._pause = min(self._pause * LONGER, self._period)
         self.next = time.monotonic() + max(self._pause, cost * self._share)
 
-    def peak(self) -> int:
-        """Bytes that it had at most, once all of it has ended and been waited for."""
-        largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    def peak(self, largest: int) -> int:
+        """Bytes that it had at most, once all of it has ended and been waited for; `largest`: of one process of it."""
         if largest > self._own + OURS:  # else it is what the fork had of ours, before it was the command
             self._peak = max(self._peak, largest)
         if self._group is not None:
@@ -79,12 +93,3 @@ class Meter:
         self._peak = max(self._peak, held)
         if self._limit is not None and held > self._limit:
             self.over = True
-
-
-def usage() -> tuple[float, int, int]:
-    """Processor time (seconds), bytes read from and written to disks, of all children that were waited for, and theirs.
-
-    What came from the file cache was not read; what was written counts when it goes to the cache.
-    """
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime, used.ru_inblock * 512, used.ru_oublock * 512

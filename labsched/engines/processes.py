@@ -13,6 +13,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 FRESH_S = 0.5
 MAX_DEPTH = 10_000  # generations of processes
 MAX_LISTS = 25
+_CHILDREN = "/proc/thread-self/children"  # not of every kernel
 _NOT_YET = b"\0?"  # an environment's place, while a program is executed
 
 Table = dict[int, tuple[int, int]]
@@ -43,16 +44,18 @@ def descendants(root: int, of: Table | None = None) -> list[int]:
 
 def family(root: int) -> list[int]:
     """The pids of all processes below `root`, as `descendants`, but at a cost that does not grow with the machine's."""
-    if not os.path.exists("/proc/thread-self/children"):
+    if not os.path.exists(_CHILDREN):
         return descendants(root)
-    found = _children(root)
+    found = children(root)
     for pid in found:
-        found += _children(pid)
+        found += children(pid)
     return found
 
 
-def _children(pid: int) -> list[int]:
-    """Of all threads of a process."""
+def children(pid: int) -> list[int]:
+    """The pids of a process's children, of all its threads."""
+    if not os.path.exists(_CHILDREN):
+        return [child for child, (parent, _) in table().items() if parent == pid]
     found: list[int] = []
     with contextlib.suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):

@@ -1,11 +1,10 @@
 """An attempt's folder: the files in which shim and daemon meet, whoever of them dies in between.
 
 ====================  ===============================================================================================
-``spec.json``         what to run; written by the daemon before the launch
-``lock``              held (fcntl) by the shim for as long as it lives
+``lock``              held (fcntl) by the shim until the end is known; says by what its processes can be found
 ``begun``             made once, exclusively, before the command is started: no attempt ever starts twice; a link to
                       nowhere, made by the daemon, where it is never to start
-``started.json``      the command's pid and time of start
+``started.json``      the command's pid and time of start, unless it is over at once
 ``log``               what the command writes, from both its streams, as it writes it
 ``progress``          ``FRACTION MESSAGE``, written by the command where it cares to
 ``own/``              only where stages run as their submitters: a folder that is theirs, with ``progress`` in it
@@ -29,15 +28,7 @@ from typing import Any, BinaryIO
 
 from labsched.faults import point
 
-SPEC, LOCK, BEGUN, STARTED, LOG, PROGRESS, EXIT = (
-    "spec.json",
-    "lock",
-    "begun",
-    "started.json",
-    "log",
-    "progress",
-    "exit.json",
-)
+LOCK, BEGUN, STARTED, LOG, PROGRESS, EXIT = "lock", "begun", "started.json", "log", "progress", "exit.json"
 OWN = "own"
 _NOBODY = "nobody"
 _CAREFUL = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
@@ -90,6 +81,25 @@ def has_begun(folder: str) -> bool:
     return os.path.exists(os.path.join(folder, BEGUN))
 
 
+def lock(folder: str, known: dict[str, Any]) -> int | None:
+    """Be the one who has this attempt until the descriptor is closed; None where somebody has it. Raises OSError.
+
+    `known` is what `read` finds in the lock from then on.
+    """
+    fd = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(fd, 0)
+        os.write(fd, json.dumps(known).encode())
+    except (BlockingIOError, PermissionError):
+        os.close(fd)
+        return None
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
 def begin(folder: str) -> bool:
     """Be the one who starts the command; False where somebody has, or nobody may. Raises OSError."""
     try:
@@ -112,7 +122,10 @@ def bar(folder: str) -> bool:
 
 
 def make(folder: str, open_to_all: bool) -> None:
-    """Make an attempt's folder, and its job's; with `open_to_all`, people may pass through to what is theirs."""
+    """Make an attempt's folder, and its job's; with `open_to_all`, people may pass through to what is theirs.
+
+    Raises OSError.
+    """
     mode = 0o711 if open_to_all else 0o750
     for path in (os.path.dirname(folder), folder):
         with contextlib.suppress(FileExistsError):

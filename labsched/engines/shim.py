@@ -1,18 +1,16 @@
-"""What stands by a running stage: one small process that outlives the daemon, and its warm parent that forks it.
+"""What stands by a running stage: one small process that outlives the daemon.
 
-`serve` is the parent: it is asked to launch an attempt's folder and forks a shim, which costs a millisecond where an
-interpreter's start costs twenty. The shim holds the folder's lock for life, starts the command in a session of its
-own, writes its output to the log, enforces the time limit, ends the whole process tree when it is told to (SIGTERM),
-and writes `exit.json`. As a "child subreaper" (prctl) it inherits every process of the tree whose parent died, also
-those that left the session, so none can get away.
+It is forked by the shims' parent (`serve`) and does one attempt after another, as the daemon hands them to it through
+its own socket. For each it makes the attempt's folder, holds its lock until the end is known, starts the command in a
+session of its own with its output in the log, enforces the time limit, ends the whole process tree when it is told to
+(SIGTERM), and writes `exit.json`. What it tells the daemon is only faster than what the folder says: where the daemon
+is gone, it ends with its attempt, and the next daemon finds it by its lock.
 
 Standard library only, and little of it: each shim carries what is imported here.
 """
 
 import contextlib
 import ctypes
-import fcntl
-import gc
 import json
 import os
 import signal
@@ -23,147 +21,170 @@ from typing import Any, NoReturn
 
 from labsched import wall
 from labsched.engines import account as accounts
-from labsched.engines import fences, meter, processes, rundir, start
+from labsched.engines import rundir, start
 from labsched.engines.cgroups import Group
 from labsched.engines.cut import Copier
+from labsched.engines.tree import TERMINATE, WATCHED, Tree
 from labsched.faults import point
 
 PR_SET_CHILD_SUBREAPER = 36
-WATCHED = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-TERMINATE = WATCHED - {signal.SIGCHLD}
-KILL_AGAIN_S = 0.1
 ROOM_AGAIN_S = 1.0
+BEGAN_S = 0.02  # what is over by then spares itself, and the daemon, the news that it runs
+MAX_WORDS = 8_192  # bytes of a message to the daemon
 
 
-def serve(control: int, name: str) -> None:
-    """Fork a shim for every message ``ATTEMPT FOLDER`` on the socket `control`, until its other end is closed.
+def live(link: socket.socket, libc: ctypes.CDLL) -> NoReturn:
+    """Do what comes through `link`, until its other end is closed; what `tree.WATCHED` has is blocked before.
 
-    Says first where attempts can have groups, whose names begin with `name`: ``ready`` and `fences.Fences` as JSON.
-    Answers ``forked ATTEMPT PID`` with a pidfd of the shim, and ``died ATTEMPT SIGNAL`` where it is killed; the shim
-    itself sends ``began ATTEMPT TIME PID``, or ``stuck ATTEMPT WHY`` where its folder has no room for it to begin.
+    Each message brings an open file with what to run, as JSON (`local.Local`). Answers are ``began ATTEMPT TIME PID``
+    (unless it is short), and one of ``ended ATTEMPT EXIT`` (or without EXIT: see the folder), ``stuck ATTEMPT WHY``
+    (it can be tried again) and ``taken ATTEMPT`` (by another shim, or it is not to run any more).
     """
-    link = socket.socket(fileno=control)
-    link.set_inheritable(False)
-    libc = ctypes.CDLL(None, use_errno=True)
-    accounts.warm()
-    with contextlib.suppress(OSError):
-        link.send(f"ready {json.dumps(fences.find(name))}".encode())
-    shims: dict[int, str] = {}  # attempts by pid
-    signal.signal(signal.SIGCHLD, lambda *_: _reap(link, shims))
-    gc.collect()
-    gc.freeze()  # what is here now stays shared with the shims
-    while message := _next(link):
-        attempt, _, folder = os.fsdecode(message).partition(" ")
-        point("parent.asked", folder)
-        # Neither reaped before its pidfd is open, nor ended by a signal that it does not handle yet.
-        signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
-        try:
-            pid = os.fork()
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                link.send(f"failed {attempt} {error.strerror}".encode())
-        else:
-            if pid == 0:
-                _shim(link, libc, attempt, folder)
-            shims[pid] = attempt
-            point("parent.forked", folder)
-            pidfd = os.pidfd_open(pid)
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, pidfd.to_bytes(4, sys.byteorder))]
-            with contextlib.suppress(OSError):  # a daemon that died finds the shim by its lock
-                link.sendmsg([f"forked {attempt} {pid}".encode()], rights)
-            os.close(pidfd)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, WATCHED)
-
-
-def _next(link: socket.socket) -> bytes:
     try:
-        return link.recv(8_192)
-    except ConnectionResetError:  # the daemon was killed before it read what we had sent it
-        return b""
-
-
-def _reap(link: socket.socket, shims: dict[int, str]) -> None:
-    with contextlib.suppress(ChildProcessError):
-        while True:
-            pid, status = os.waitpid(-1, os.WNOHANG)
-            if pid == 0:
-                return
-            attempt = shims.pop(pid, None)
-            if attempt is not None and os.WIFSIGNALED(status):
-                with contextlib.suppress(OSError):  # rather unsaid than waited for: nobody else can reap
-                    link.send(f"died {attempt} {_name(os.WTERMSIG(status))}".encode(), socket.MSG_DONTWAIT)
-
-
-def _shim(link: socket.socket, libc: ctypes.CDLL, attempt: str, folder: str) -> NoReturn:
-    try:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for number in WATCHED:
+            signal.signal(number, signal.SIG_DFL)
         os.setsid()
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(null, fd)
+        os.close(null)
         libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        _run(link, libc, attempt, folder)
+        point("shim.forked")
+        while _is_alone() and (spec := _next(link)) is not None:
+            point("shim.asked", spec["folder"])
+            _tell(link, *_run(link, libc, spec))
+            point("shim.told", spec["folder"])
     finally:
         os._exit(0)
 
 
-def _run(link: socket.socket, libc: ctypes.CDLL, attempt: str, folder: str) -> None:
-    point("shim.forked", folder)
-    error: OSError | LookupError | start.CannotStart | None = None
-    spec: dict[str, Any] | None = None
+def _is_alone() -> bool:
+    """Whether no thread still copies the log of the last attempt: none may run beside a fork."""
+    threading = sys.modules.get("threading")
+    return threading is None or threading.active_count() == 1
+
+
+def _next(link: socket.socket) -> dict[str, Any] | None:
+    """What to run; None where nobody will ask any more.
+
+    Until then a signal ends us as it does any process. One that was sent to end the last attempt, and came too late,
+    does so too: whatever was asked for meanwhile has not begun, and another shim gets it.
+    """
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINATE)
     try:
-        lock = os.open(os.path.join(folder, rundir.LOCK), os.O_RDWR | os.O_CREAT, 0o600)
+        word, ancillary, _, _ = link.recvmsg(16, socket.CMSG_SPACE(4))
+    except ConnectionResetError:
+        return None
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, TERMINATE)
+    if not word:
+        return None
+    fd = int.from_bytes(ancillary[0][2], sys.byteorder)
+    try:
+        return json.loads(os.pread(fd, os.fstat(fd).st_size, 0))  # type: ignore[no-any-return]
+    finally:
+        os.close(fd)
+
+
+def _tell(link: socket.socket, *words: object) -> None:
+    message = " ".join(map(str, words)).encode()
+    with contextlib.suppress(OSError):  # a daemon that died finds it all in the folder
+        link.send(message if len(message) <= MAX_WORDS else " ".join(map(str, words[:2])).encode())
+
+
+def _run(link: socket.socket, libc: ctypes.CDLL, spec: dict[str, Any]) -> tuple[object, ...]:
+    """Run an attempt, to its end; returns what to tell of it."""
+    folder, attempt = spec["folder"], spec["attempt"]
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            return  # another shim has this attempt
-        point("shim.locked", folder)
-        spec = rundir.read(folder, rundir.SPEC)
-        account = None
-        # All that needs room is done before `begun`: who has no room has not begun, and is tried again.
-        if spec is not None:
-            try:
-                account = accounts.find(spec["uid"], spec["user"]) if spec.get("uid") is not None else None
-                copier, output = _output(folder, spec, account)
-            except (LookupError, OSError) as said:
-                if isinstance(said, OSError) and said.errno in start.PASSES:
-                    raise
-                error = said
-        if not rundir.begin(folder):
-            return  # another shim had this attempt, or it is not to run any more
-    except OSError as said:
-        with contextlib.suppress(OSError):
-            link.send(f"stuck {attempt} {said.strerror}".encode())
-        return
-    point("shim.begun", folder)
-    started = wall.now()
-    if spec is None:
-        _record(folder, {"error": "its folder was damaged", "started": started, "ended": started})
-        return
+            rundir.make(folder, open_to_all=spec["uid"] is not None)
+            point("shim.made", folder)
+            lock = rundir.lock(folder, {"mark": spec["mark"], "uid": spec["uid"], "group": spec["group"]})
+            if lock is None:
+                return "taken", attempt
+            stack.callback(os.close, lock)
+            point("shim.locked", folder)
+            account, log, failure = _prepare(folder, spec)
+            if log is not None:
+                stack.callback(os.close, log)
+            if signal.sigpending() & TERMINATE:
+                os._exit(0)  # told to end before there is anything to end
+            if not rundir.begin(folder):
+                return "taken", attempt
+        except OSError as error:
+            return "stuck", attempt, f"{folder} cannot be written: {error.strerror}"
+        # From here on an error of ours ends us, and with us the command: never goes one on without a shim.
+        point("shim.begun", folder)
+        start.become_nice(spec["nice"])
+        started = wall.now()
+        if log is None:
+            ended: dict[str, Any] = {"error": failure, "ended": started}
+        else:
+            ended = _command(link, libc, spec, account, log)
+        ended.setdefault("started", started)
+        _record(folder, ended)
+        point("shim.recorded", folder)
+    return "ended", attempt, json.dumps(ended)
+
+
+def _prepare(folder: str, spec: dict[str, Any]) -> tuple[accounts.Account | None, int | None, str | None]:
+    """Whom the command runs as, and its open log; or why it cannot be run. Raises OSError where that will pass.
+
+    All that needs room is done here: who has none has not begun, and is tried again. Makes the submitter's own folder,
+    too. The attempt's is the daemon's, so nothing in it can be replaced or be made a link by the submitter.
+    """
+    log = -1
     try:
-        if error is not None:
-            raise error
-        group, pid = _start(libc, spec, account, output)
-    except (LookupError, start.CannotStart) as said:
-        _record(folder, {"error": str(said), "started": started, "ended": wall.now()})
-        return
-    except OSError as said:
-        why = "its log could not be made" if said is error else "no process could be started for it"
-        _record(folder, {"error": f"{why}: {said.strerror}", "started": started, "ended": wall.now()})
-        return
-    os.close(output)
+        account = accounts.find(spec["uid"], spec["user"]) if spec["uid"] is not None else None
+        folder_fd = os.open(folder, os.O_DIRECTORY | os.O_RDONLY)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+            log = os.open(rundir.LOG, flags, 0o640 if account is None else 0o600, dir_fd=folder_fd)
+            if account is not None:
+                os.fchown(log, account.uid, account.gid)
+                rundir.give(folder_fd, account.uid, account.gid)
+        finally:
+            os.close(folder_fd)
+        return account, log, None
+    except LookupError as error:
+        return None, None, str(error)
+    except OSError as error:
+        if log >= 0:
+            os.close(log)
+        if error.errno in start.PASSES:
+            raise
+        return None, None, f"its log could not be made: {error.strerror}"
+
+
+def _command(
+    link: socket.socket, libc: ctypes.CDLL, spec: dict[str, Any], account: accounts.Account | None, log: int
+) -> dict[str, Any]:
+    """Run the command; returns how it ended, or why it could not be started."""
+    folder, started = spec["folder"], wall.now()
+    copier: Copier | None = None
+    try:
+        if spec["log_size"] is not None:
+            copier = Copier(log, spec["log_size"])
+        group, pid = _start(libc, spec, account, log if copier is None else copier.input)
+    except (OSError, start.CannotStart) as error:
+        if copier is not None:
+            os.close(copier.input)
+            copier.close()
+        words = str(error)
+        if isinstance(error, OSError):
+            words = f"no process could be started for it: {error.strerror}"
+        return {"error": words, "ended": wall.now()}
     point("shim.started", folder)
     if copier is not None:
+        os.close(copier.input)
         copier.start()
-    with contextlib.suppress(OSError):  # a full disk is no reason to leave the command alone
-        where = [group.path, group.v2] if group is not None else None
-        known = {"pid": pid, "started": started, "group": where, "unfenced": spec.get("unfenced")}
-        rundir.write(folder, rundir.STARTED, known)
-    point("shim.noted", folder)
-    with contextlib.suppress(OSError):
-        link.send(f"began {attempt} {started!r} {pid}".encode())
-    link.close()
-    tree = Tree(pid, spec["stop_grace"], group, spec.get("memory"))
+    tree = Tree(pid, spec["stop_grace"], group, spec["memory"])
+    if not tree.ends_within(BEGAN_S):
+        with contextlib.suppress(OSError):  # a full disk is no reason to leave the command alone
+            known = {"pid": pid, "started": started, "group": spec["group"], "unfenced": spec["unfenced"]}
+            rundir.write(folder, rundir.STARTED, known)
+        point("shim.noted", folder)
+        _tell(link, "began", spec["attempt"], repr(started), pid)
     tree.watch(spec["time_limit"])
     ended: dict[str, Any] = {"started": started, "ended": wall.now(), **tree.result()}
     if group is not None:
@@ -173,18 +194,17 @@ def _run(link: socket.socket, libc: ctypes.CDLL, attempt: str, folder: str) -> N
         copier.finish()
     if ended["exit_code"] == 0 and spec["outputs"]:
         ended["missing"] = start.missing(libc, spec, account)
-    _record(folder, ended)
-    point("shim.recorded", folder)
+    return ended
 
 
 def _start(
     libc: ctypes.CDLL, spec: dict[str, Any], account: accounts.Account | None, output: int
 ) -> tuple[Group | None, int]:
     """Start the command, in its group where it gets one; without a group, `spec` says why it has none."""
-    if said := spec.get("group"):
+    if said := spec["group"]:
         group = Group(*said)
         try:
-            group.make(spec.get("memory"))
+            group.make(spec["memory"])
             return group, start.start(libc, spec, account, output, group)
         except OSError as error:
             spec["unfenced"] = f"its cgroup could not be made: {error.strerror}"
@@ -194,27 +214,8 @@ def _start(
         except start.CannotStart:
             group.remove()
             raise
+        spec["group"] = None
     return None, start.start(libc, spec, account, output)
-
-
-def _output(folder: str, spec: dict[str, Any], account: accounts.Account | None) -> tuple[Copier | None, int]:
-    """Where the command writes to: its log, or a pipe to one that is cut at a size. Makes the submitter's own folder.
-
-    The attempt's folder is the daemon's, so nothing in it can be replaced or be made a link by the submitter.
-    """
-    folder_fd = os.open(folder, os.O_DIRECTORY | os.O_RDONLY)
-    try:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-        log = os.open(rundir.LOG, flags, 0o640 if account is None else 0o600, dir_fd=folder_fd)
-        if account is not None:
-            os.fchown(log, account.uid, account.gid)
-            rundir.give(folder_fd, account.uid, account.gid)
-    finally:
-        os.close(folder_fd)
-    if spec.get("log_size") is None:
-        return None, log
-    copier = Copier(log, spec["log_size"])
-    return copier, copier.input
 
 
 def _record(folder: str, ended: dict[str, Any]) -> None:
@@ -226,106 +227,3 @@ def _record(folder: str, ended: dict[str, Any]) -> None:
             if error.errno not in start.FULL:
                 raise
             time.sleep(ROOM_AGAIN_S)
-
-
-class Tree:
-    """A command and all its descendants, watched by the process that starts them."""
-
-    def __init__(self, pid: int, grace: float, group: Group | None, memory: int | None) -> None:
-        self.pid = pid
-        self.grace = grace
-        self.group = group
-        self.meter = meter.Meter(os.getpid(), group, memory)
-        self.status: int | None = None
-        self.killed = False  # a process of it, and not by us
-        self.oom_kills = processes.oom_kills()
-        self.ending = False  # we have begun to end it
-        self.stopped = False
-        self.timed_out = False
-        self.empty = False
-
-    def watch(self, limit: float | None) -> None:
-        """Return when nothing of the tree is left; end it where it is told to, takes longer than `limit` seconds, or
-        more memory than it may.
-
-        What a command leaves behind when it ends is ended too: its slots are about to be given to somebody else.
-        """
-        deadline = None if limit is None else time.monotonic() + limit
-        while self.status is None and not self.stopped and not self.timed_out and not self.meter.over:
-            self._wait(self.meter.next if deadline is None else min(deadline, self.meter.next))
-            if time.monotonic() >= self.meter.next:
-                self.meter.look()
-            if self.status is None and deadline is not None and time.monotonic() >= deadline:
-                self.timed_out = True
-        self.ending = True
-        if not self.empty and not self.meter.over:
-            self._signal(signal.SIGTERM)
-            deadline = time.monotonic() + self.grace
-            while not self.empty and time.monotonic() < deadline:
-                self._wait(deadline)
-        while not self.empty:
-            self._signal(signal.SIGKILL)
-            self._wait(time.monotonic() + KILL_AGAIN_S)
-
-    def result(self) -> dict[str, Any]:
-        """How it ended, and what all of it used: exit code or signal, bytes, processor time in seconds."""
-        status = 0 if self.status is None else self.status
-        cpu_time, bytes_read, bytes_written = meter.usage()
-        oom, over_by = self._oom()
-        with contextlib.suppress(OSError, KeyError):
-            cpu_time = max(cpu_time, (self.group and self.group.cpu_time()) or 0.0)
-        return {
-            "exit_code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
-            "signal": _name(os.WTERMSIG(status)) if os.WIFSIGNALED(status) else None,
-            "stopped": self.stopped,
-            "timed_out": self.timed_out,
-            "peak_memory": self.meter.peak(),
-            "cpu_time": cpu_time,
-            "bytes_read": bytes_read,
-            "bytes_written": bytes_written,
-            "oom": oom,
-            "over_by": over_by,
-        }
-
-    def _oom(self) -> tuple[bool, str | None]:
-        """Whether it was killed for want of memory; and by whom, where that was for taking more than it may."""
-        if self.group is None:
-            by_kernel = self.killed and processes.oom_kills() > self.oom_kills
-            return self.meter.over or by_kernel, "labsched" if self.meter.over else None
-        with contextlib.suppress(OSError):
-            if self.group.oom_kills():
-                return True, "the kernel" if self.group.reached_limit() else None
-        return False, None
-
-    def _wait(self, deadline: float | None) -> None:
-        if deadline is None:
-            came: int | None = signal.sigwait(WATCHED)
-        else:
-            info = signal.sigtimedwait(WATCHED, max(deadline - time.monotonic(), 0))
-            came = info and info.si_signo
-        if came in TERMINATE and self.status is None:
-            self.stopped = True
-        try:
-            while True:
-                pid, status, _ = os.wait4(-1, os.WNOHANG)
-                if pid == 0:
-                    return
-                if pid == self.pid:
-                    self.status = status
-                # What a shell, or klusta's stage, says of a child of its own that was killed.
-                by_kill = os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status) - 128
-                self.killed = self.killed or (by_kill == signal.SIGKILL and not self.ending)
-        except ChildProcessError:
-            self.empty = True
-
-    def _signal(self, number: signal.Signals) -> None:
-        if number == signal.SIGKILL and self.group is not None:
-            self.group.kill()  # all at once, also what starts just now
-        processes.signal_below(os.getpid(), number)
-
-
-def _name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # most real-time signals have none
-        return f"signal {number}"

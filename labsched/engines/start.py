@@ -1,12 +1,17 @@
-"""Starting an attempt's command: the few steps between the shim's fork and the command's first instruction.
+"""Starting an attempt's command: the few steps up to its first instruction.
 
-The child becomes the submitter before it looks at anything that the submitter named (working folder, command), so that
-neither it nor its words tell anybody what the daemon alone may see. Standard library only: the shim imports this.
+Where the command runs as somebody else, in a group, or with other limits than the shim's, a fork of the shim becomes
+all that first. It becomes the submitter before it looks at anything that the submitter named (working folder, command),
+so that neither it nor its words tell anybody what the daemon alone may see. Where there is nothing of the kind to
+become (one account, as in a lab that shares one), the command is spawned at a third of the cost.
+
+Standard library only: the shim imports this.
 """
 
 import contextlib
 import ctypes
 import errno
+import functools
 import json
 import os
 import resource
@@ -21,6 +26,8 @@ from labsched.faults import point
 PR_SET_PDEATHSIG = 1
 FULL = (errno.ENOSPC, errno.EDQUOT)
 PASSES = (*FULL, errno.EROFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # what is no fault of the stage's, and passes
+_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)  # by Python, and what is ignored stays so across exec
+_SOFT = (resource.RLIMIT_NOFILE, resource.RLIMIT_CORE, resource.RLIMIT_STACK)  # the shim may have another for a moment
 MAX_WORDS = 65_536  # bytes of what a child says
 
 
@@ -35,10 +42,9 @@ class NoGroup(Exception):
 def start(
     libc: ctypes.CDLL, spec: dict[str, Any], account: Account | None, output: int, group: Group | None = None
 ) -> int:
-    """Start the command, which does not survive us, with `output` as its stdout and stderr; returns its pid.
-
-    Raises CannotStart, or NoGroup.
-    """
+    """Start the command with `output` as its stdout and stderr; returns its pid. Raises CannotStart, or NoGroup."""
+    if group is None and _is_plain(spec, account):
+        return _spawn(spec, account, output)
     shim = os.getpid()
     reader, writer = os.pipe()
     try:
@@ -58,6 +64,92 @@ def start(
         os.waitpid(pid, 0)
         raise CannotStart(words.decode(errors="replace"))
     return pid
+
+
+def _is_plain(spec: dict[str, Any], account: Account | None) -> bool:
+    """Whether the command needs to become nothing that we are not."""
+    if account is not None and not _is_ours(account):
+        return False
+    if account is None and os.getuid() != 0 and _has_capabilities():
+        return False
+    return all(
+        ours == tuple(limits) or (number in _SOFT and ours[1] == limits[1])
+        for number, limits in spec["limits"]
+        for ours in (resource.getrlimit(number),)
+    )
+
+
+def _is_ours(account: Account) -> bool:
+    mine = (os.getresuid(), os.getresgid(), {os.getgid(), *os.getgroups()})
+    return account.uid == 0 and mine == ((0,) * 3, (account.gid,) * 3, {account.gid, *account.groups})
+
+
+@functools.cache
+def _has_capabilities() -> bool:
+    """Whether a command of ours would have rights that its user has not."""
+    try:
+        with open("/proc/self/status") as file:
+            sets = dict(line.rstrip().split(":\t", 1) for line in file if line.startswith("Cap"))
+    except OSError:
+        return True
+    return any(int(sets[name], 16) for name in ("CapInh", "CapPrm", "CapAmb"))
+
+
+def _spawn(spec: dict[str, Any], account: Account | None, output: int) -> int:
+    env = _environment(spec, account)
+    ours = os.umask(spec["umask"])
+    limits = [(number, resource.getrlimit(number)) for number, _ in spec["limits"] if number in _SOFT]
+    try:
+        for number, wanted in spec["limits"]:
+            if number in _SOFT:
+                resource.setrlimit(number, wanted)
+        os.chdir(spec["cwd"])
+        pid = _spawn_first(spec["argv"], env, output)
+    except (OSError, ValueError) as error:
+        raise CannotStart(_why(error, spec, env)) from None
+    finally:
+        for number, had in limits:
+            resource.setrlimit(number, had)
+        os.umask(ours)
+        os.chdir("/")
+    _yield(pid, spec["nice"])
+    return pid
+
+
+def _spawn_first(argv: list[str], env: dict[str, str], output: int) -> int:
+    """Spawn the first program that has this name, as execvpe finds it. Raises OSError, ValueError."""
+    paths = [argv[0]]
+    if "/" not in argv[0]:
+        found = [os.path.join(folder, argv[0]) for folder in os.get_exec_path(env)]
+        paths = [path for path in found if os.path.exists(path)] or found[-1:] or paths
+    actions = [(os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, output, 2)]
+    refused: OSError | None = None
+    absent: OSError | None = None
+    for path in paths:
+        try:
+            return os.posix_spawn(
+                *(path, argv, env), file_actions=actions, setsid=True, setsigmask=(), setsigdef=_IGNORED
+            )
+        except (FileNotFoundError, NotADirectoryError) as error:
+            absent = error
+        except OSError as error:
+            refused = refused or error
+    raise refused or absent or OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
+def _environment(spec: dict[str, Any], account: Account | None) -> dict[str, str]:
+    """The command's: what the account says of itself goes before what was not asked for by name."""
+    if account is None:
+        return spec["env"]  # type: ignore[no-any-return]
+    said = spec.get("said", ())
+    return {**spec["env"], **{name: value for name, value in account.env.items() if name not in said}}
+
+
+@functools.cache
+def become_nice(nice: int) -> None:
+    """Be so much nicer than the daemon, as the commands are to be from their first moment on. Not to be taken back:
+    `shims.Shims.renew` makes others."""
+    os.nice(nice)
 
 
 def missing(libc: ctypes.CDLL, spec: dict[str, Any], account: Account | None) -> list[str]:
@@ -91,19 +183,17 @@ def _child(
         os.setsid()
         os.dup2(output, 1)
         os.dup2(output, 2)
-        for name in ("SIGPIPE", "SIGXFSZ"):  # Python ignores these, and what is ignored stays so across exec
-            signal.signal(getattr(signal, name), signal.SIG_DFL)
+        for number in _IGNORED:
+            signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        _yield(spec["nice"])
-        for number, limits in spec.get("limits", ()):
+        _yield("self", spec["nice"])
+        for number, limits in spec["limits"]:
             _limit(number, *limits)
-        env = spec["env"]
+        env = _environment(spec, account)
         if account is None:
             accounts.forgo(libc)
         else:
             _become(account, libc)
-            said = spec.get("said", ())
-            env = {**env, **{name: value for name, value in account.env.items() if name not in said}}
         # Only now: a change of user clears it.
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != shim:
@@ -139,15 +229,17 @@ def _become(account: Account, libc: ctypes.CDLL) -> None:
         raise CannotStart(f"it could not be started as {account.env['USER']}: {error.strerror}") from None
 
 
-def _yield(nice: int) -> None:
-    """Leave the processor to others: where sessions are scheduled as groups, a niceness counts within one only."""
-    os.nice(nice)
-    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w") as file:
+def _yield(pid: int | str, nice: int) -> None:
+    """Have a command's session leave the processor to others: where sessions are scheduled as groups (autogroup), a
+    niceness counts within one only."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/autogroup", "w") as file:
         file.write(str(nice))
 
 
-def _why(error: OSError, spec: dict[str, Any], env: dict[str, str]) -> str:
+def _why(error: OSError | ValueError, spec: dict[str, Any], env: dict[str, str]) -> str:
     command, cwd = spec["argv"][0], spec["cwd"]
+    if isinstance(error, ValueError):
+        return f"the command {command} could not be started: {error}"
     try:
         os.stat(os.path.join(cwd, "."))
     except PermissionError:

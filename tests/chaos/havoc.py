@@ -160,13 +160,13 @@ class Havoc:
 
     def late(self) -> None:
         """A shim comes late to its lock, and nobody knows of it any more: another one has taken its place."""
-        self.place.arm("shim.forked", f"sleep {self.random.uniform(0.3, 1.5):.2f}")
+        self.place.arm("shim.made", f"sleep {self.random.uniform(0.3, 1.5):.2f}")
         hits = self.place.folder / "faults" / "hit"
         end = time.monotonic() + LATE_S
-        while not list(hits.glob("shim.forked.*")) and time.monotonic() < end and not self.place.dead:
+        while not list(hits.glob("shim.made.*")) and time.monotonic() < end and not self.place.dead:
             time.sleep(PAUSE_S)
-        self.place.disarm("shim.forked")
-        self.kill_all("parent")
+        self.place.disarm("shim.made")
+        self.kill_all("daemon")
 
     def kill_all(self, kind: str) -> None:
         with Processes(self.place) as processes:
@@ -262,6 +262,4 @@ class Havoc:
 
 def _who(point: str, where: str) -> str:
     """What kind of process came to a point."""
-    if point == "file.unnamed":
-        return "daemon" if where.endswith("spec.json") else "shim"
     return POINTS[point].partition(":")[0]

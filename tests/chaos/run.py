@@ -1,5 +1,6 @@
 """A story from its beginning to its end, and the proof of it."""
 
+import os
 import shutil
 import sqlite3
 import threading
@@ -47,8 +48,8 @@ class Story:
 
     @property
     def missed(self) -> set[str]:
-        """The points that nobody came to."""
-        return POINTS.keys() - self.havoc.seen
+        """The points that nobody came to, and somebody could."""
+        return POINTS.keys() - self.havoc.seen - (set() if os.getuid() == 0 else {"stage.forked"})
 
 
 def tell(seed: int, seconds: float, keep: bool = False, points: bool = False, quiet: bool = False) -> Story:

@@ -5,6 +5,7 @@ An interpreter and its modules take a second to start, and a story has hundreds 
 
 import contextlib
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -97,6 +98,7 @@ def serve(folder: str, words: list[str]) -> None:
     os.set_blocking(writer, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(writer)
+    forks = 0
     while True:
         ready, _, _ = select.select([0, reader], [], [])
         if reader in ready:
@@ -105,8 +107,12 @@ def serve(folder: str, words: list[str]) -> None:
             asked = os.read(0, 4096)
             if not asked:
                 return
+            forks += 1
             pid = os.fork()
             if pid == 0:
+                if forks % 2:  # stages of root's have other limits then: their shims fork them, and do not spawn
+                    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+                    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, hard - 1), hard - 1))
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 os.close(reader)

@@ -190,8 +190,9 @@ def test_more_may_follow_than_the_kernel_has_watches_for_one_user(it: World) -> 
 
 def test_a_stage_that_is_just_being_started_is_followed_from_its_first_byte(it: World) -> None:
     assert it.process is not None
-    [parent] = [pid for pid in descendants(it.process.pid) if b"serve" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    os.kill(parent, signal.SIGSTOP)  # so that it takes its time
+    shims = descendants(it.process.pid)
+    for pid in shims:  # so that it takes its time
+        os.kill(pid, signal.SIGSTOP)
     try:
         [number] = it.submit(chain(["echo", "one"], ["echo", "two"]))
         eventually(lambda: it.job(number).state == "starting")
@@ -199,5 +200,6 @@ def test_a_stage_that_is_just_being_started_is_followed_from_its_first_byte(it: 
         eventually(lambda: follower.log.answers == 1)
         assert it.job(number).state == "starting"
     finally:
-        os.kill(parent, signal.SIGCONT)
+        for pid in shims:
+            os.kill(pid, signal.SIGCONT)
     assert follower.end() == b"one\ntwo\n"

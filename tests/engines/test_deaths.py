@@ -15,6 +15,7 @@ from labsched import faults
 from labsched.core.model import Ended
 from labsched.core.states import Outcome
 from labsched.engines import processes, rundir
+from labsched.engines.shims import Shim
 from tests.engines.place import Place, place, until
 from tests.worlds import alive, eventually
 
@@ -142,8 +143,8 @@ def test_a_shim_that_is_a_zombie_is_dead(tmp_path: Path, away: bool) -> None:
     async def go() -> None:
         async with place(tmp_path) as it:
             order, shim, command = await running(it)
-            assert it.engine._parent is not None
-            parent = it.engine._parent.pid
+            assert it.engine._shims.parent is not None
+            parent = it.engine._shims.parent.pid
             os.kill(parent, signal.SIGSTOP)  # it reaps nobody
             try:
                 os.kill(shim, signal.SIGKILL)
@@ -220,18 +221,15 @@ def test_a_shim_that_is_late_to_its_lock_runs_what_nobody_else_has_run_or_nothin
 ) -> None:
     async def go() -> None:
         async with place(tmp_path / "attempts") as it:
-            (armed / "armed" / "shim.forked").write_text("sleep 0.5")
+            (armed / "armed" / "shim.made").write_text("sleep 0.5")
             order = it.order("sh", "-c", f"echo x >> {tmp_path}/journal")
             it.engine.launch(order)
-            await until(lambda: bool(list((armed / "hit").glob("shim.forked.*"))))
-            [late] = [int(path.suffix[1:]) for path in (armed / "hit").glob("shim.forked.*")]
+            await until(lambda: bool(list((armed / "hit").glob("shim.made.*"))))
+            [late] = [int(path.suffix[1:]) for path in (armed / "hit").glob("shim.made.*")]
+            await it.restart()  # nobody knows of the late one
             if not wanted:
                 it.engine.stop(order.attempt)
-            assert it.engine._parent is not None
-            os.kill(it.engine._parent.pid, signal.SIGKILL)  # with it goes what the engine knew of the late one
-            if not wanted:
-                # Only the parent's end tells of it: its pidfd is a shim's that lives.
-                it.engine._drop_shim(order.attempt)
+            it.engine.adopt(order)
             ended = await it.end(order)
             assert ended.outcome == (Outcome.SUCCEEDED if wanted else Outcome.CANCELLED)
             await until(lambda: not alive(late))
@@ -242,19 +240,19 @@ def test_a_shim_that_is_late_to_its_lock_runs_what_nobody_else_has_run_or_nothin
     asyncio.run(go())
 
 
-@pytest.mark.parametrize("at", ["shim.forked", "shim.locked"])
+@pytest.mark.parametrize("at", ["shim.asked", "shim.locked"])
 def test_an_attempt_whose_shims_are_all_killed_before_it_begins_says_so(
     tmp_path: Path, armed: Path, at: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = rundir.write
+    real = Shim.send
 
-    def write(folder: str, name: str, value: object) -> None:
+    def send(shim: Shim, spec: bytes) -> None:
         (armed / "armed" / at).write_text("kill 0")  # anew before each launch
-        real(folder, name, value)
+        real(shim, spec)
 
     async def go() -> None:
         async with place(tmp_path / "attempts") as it:
-            monkeypatch.setattr(rundir, "write", write)
+            monkeypatch.setattr(Shim, "send", send)
             order = it.order("touch", f"{tmp_path}/journal")
             said = await it.run(order)
             assert said.outcome == Outcome.FAILED

@@ -31,7 +31,7 @@ async def fenced(folder: Path, grace: float = 1.0) -> AsyncIterator[Place]:
     async with place(folder, grace) as it:
         if it.engine.unfenced:
             pytest.skip(it.engine.unfenced)
-        where = it.engine._fences
+        where = it.engine._shims.fences
         yield it
     left = list(Path(where.path).glob(f"{where.name}-*"))
     assert left == []
@@ -195,14 +195,14 @@ def test_a_limit_holds_through_a_restart_of_the_engine(tmp_path: Path) -> None:
 def test_what_an_earlier_daemon_left_behind_is_removed_when_the_next_one_starts(tmp_path: Path) -> None:
     async def go() -> None:
         async with fenced(tmp_path) as it:
-            left = it.engine._fences.group(77)
+            left = it.engine._shims.fences.group(77)
             assert left is not None
             left.make(LIMIT)
-            it.engine._name, name = it.engine._fences.name, it.engine._name
-            assert it.engine._parent is not None
-            it.engine._parent.kill()
+            it.engine._shims._name, name = it.engine._shims.fences.name, it.engine._shims._name
+            assert it.engine._shims.parent is not None
+            os.kill(it.engine._shims.parent.pid, signal.SIGKILL)
             await until(lambda: not Path(left.path).exists())
-            assert name == it.engine._name
+            assert name == it.engine._shims._name
 
     asyncio.run(go())
 
@@ -295,7 +295,7 @@ def little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     async def where() -> Group | None:
         async with place(tmp_path) as it:
-            return it.engine._fences.group(os.getpid())
+            return it.engine._shims.fences.group(os.getpid())
 
     group = asyncio.run(where())
     if group is None:

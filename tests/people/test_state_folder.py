@@ -17,7 +17,7 @@ from tests.worlds import World, eventually
 @pytest.fixture(scope="module")
 def done(it: World, one: User) -> Path:
     """The folder of an attempt of one's that has ended."""
-    [number] = one.asks(it).submit(sh("echo hello"))
+    [number] = one.asks(it).submit(sh("echo hello; sleep 0.1"))
     one.asks(it).wait(number)
     return folder(it, number)
 
@@ -39,7 +39,7 @@ def refused(who: User, *ways: Callable[[], object]) -> None:
 def test_nobody_looks_into_what_is_not_theirs(it: World, done: Path, one: User, two: User) -> None:
     state = it.folder / "state"
     files = [state / name for name in os.listdir(state) if (state / name).is_file()]  # noqa: PTH208
-    files += [done / name for name in ("spec.json", "lock", "begun", "started.json", "exit.json")]
+    files += [done / name for name in ("lock", "begun", "started.json", "exit.json")]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files if file.exists()} == {0o600}
     folders = [state, state / "attempts", done.parent, done]
     assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o711}
