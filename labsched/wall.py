@@ -6,6 +6,7 @@ so many seconds are added to the machine's time, and the boot is called so. The 
 Standard library only, and little of it: the shims import this.
 """
 
+import functools
 import os
 import time
 
@@ -23,6 +24,11 @@ def boot_id() -> str:
     """What tells one boot of the machine from another."""
     if _folder is not None and (said := _injected(_folder)[1]):
         return said
+    return _machines()
+
+
+@functools.cache
+def _machines() -> str:
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
             return file.read().strip()

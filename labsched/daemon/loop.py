@@ -13,7 +13,6 @@ from pathlib import Path
 from labsched.core.model import Ended, Fact
 from labsched.daemon.bus import Bus
 from labsched.daemon.clock import Clock
-from labsched.engines import rundir
 from labsched.engines.base import Engine, Order
 from labsched.errors import TryLater
 from labsched.faults import point
@@ -35,6 +34,7 @@ class Loop:
         self.bus = bus
         self.clock = clock
         self.folder = folder  # of the attempts
+        self._attempts = str(folder)
         self.draining = False
         self.shares: Callable[[], Mapping[str, int]] = dict  # slots by pool that one person may hold at a time
         self.engine: Engine | None = None  # it needs our `tell`, and we need it
@@ -100,23 +100,12 @@ class Loop:
             point("fact.committed", facts)
         for attempt in turn.opened:
             point("attempt.opened", attempt.folder)
-            self._clear(attempt)
-            self.engine.launch(self._order(attempt))
+            self.engine.launch(self._order(attempt, fresh=True))
         if len(turn.opened) >= HEADS:
             self.wake()  # a line of stages that need nothing may have more than one snapshot shows
         if turn.opened or facts:
             self.bus.changed()
         self._set_alarm(turn.next_at)
-
-    def _clear(self, attempt: attempts.Open) -> None:
-        """An attempt that was opened just now has no folder: one that is there must not be taken for its own."""
-        try:
-            strange = rundir.clear(str(self.folder / attempt.folder))
-        except OSError as error:
-            log.error("%s is in the way of a new attempt: %s", self.folder / attempt.folder, error.strerror)
-        else:
-            if strange is not None:
-                log.warning("%s was there before its attempt: it is %s now", attempt.folder, strange)
 
     def _set_alarm(self, at: float | None) -> None:
         """Have a turn when the next stage's time has come; wall time may have been stepped by then, so look again."""
@@ -127,7 +116,7 @@ class Loop:
             left = min(max(at - self.clock.now(), 0.0), LONGEST_SLEEP_S)
             self._alarm = asyncio.get_running_loop().call_later(left, self.wake)
 
-    def _order(self, attempt: attempts.Open) -> Order:
+    def _order(self, attempt: attempts.Open, *, fresh: bool = False) -> Order:
         env = attempt.env | {
             "LABSCHED_JOB": str(attempt.job),
             "LABSCHED_STAGE": attempt.stage_name,
@@ -135,7 +124,7 @@ class Loop:
         }
         return Order(
             attempt=attempt.id,
-            folder=str(self.folder / attempt.folder),
+            folder=f"{self._attempts}/{attempt.folder}",
             argv=attempt.argv,
             cwd=attempt.cwd,
             env=env,
@@ -147,4 +136,5 @@ class Loop:
             user=attempt.user,
             said=attempt.said,
             limits=attempt.limits,
+            fresh=fresh,
         )

@@ -23,6 +23,7 @@ class Order:
     user: str = ""  # the submitter's name, when it was submitted
     memory: int | None = None  # bytes that all of its processes may have together
     limits: Limits | None = None  # of the process that submitted it, where that is known
+    fresh: bool = False  # it was opened just now: what is in its folder, if there is one, is not its own
     said: tuple[str, ...] = ()  # variables of `env` that were asked for by name: they go before the account's own
 
 

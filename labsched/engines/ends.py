@@ -1,5 +1,7 @@
 """From what a shim wrote last to a fact: how an attempt ended, in numbers and words."""
 
+import json
+
 import msgspec
 
 from labsched import wall
@@ -27,12 +29,13 @@ class _Exit(msgspec.Struct, frozen=True):
     bytes_written: int | None = None
     oom: bool = False
     over_by: str | None = None  # who has killed it for taking more memory than it may
+    note: str | None = None  # what the command said last of itself
 
 
-def fact(order: Order, written: dict[str, object]) -> Ended:
-    """What a shim wrote last, as a fact."""
+def fact(order: Order, written: bytes | dict[str, object]) -> Ended:
+    """What a shim wrote last (as JSON, or read already), as a fact."""
     try:
-        ended = msgspec.convert(written, _Exit)
+        ended = _read(written)
     except msgspec.ValidationError as error:  # nobody but a person with an editor writes such a thing
         unreadable = f"{order.folder}/{rundir.EXIT} makes no sense ({error}), so nobody knows how it ended"
         return Ended(order.attempt, wall.now(), Outcome.LOST, unreadable)
@@ -42,7 +45,7 @@ def fact(order: Order, written: dict[str, object]) -> Ended:
         at=ended.ended,
         outcome=outcome,
         reason=reason,
-        note=rundir.progress(order.folder)[1],
+        note=ended.note,
         began=ended.started,
         exit_code=ended.exit_code,
         signal=ended.signal,
@@ -52,6 +55,17 @@ def fact(order: Order, written: dict[str, object]) -> Ended:
         bytes_written=ended.bytes_written,
         oom=ended.oom and outcome is Outcome.FAILED,
     )
+
+
+def _read(written: bytes | dict[str, object]) -> _Exit:
+    if isinstance(written, dict):
+        return msgspec.convert(written, _Exit)
+    try:
+        return msgspec.json.decode(written, type=_Exit)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:  # a path that is not UTF-8, as `json` has it
+        return msgspec.convert(json.loads(written), _Exit)
 
 
 def never_began(launches: int, death: str) -> str:

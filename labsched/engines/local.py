@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import msgspec
+
 from labsched import wall
 from labsched.core.model import Began, Ended
 from labsched.core.states import Outcome
@@ -95,11 +97,16 @@ class Local:
 
     def launch(self, order: Order) -> None:
         """See `base.Engine`."""
+        if order.attempt in self._orders:
+            return None
         self._orders[order.attempt] = order
         if self._as_submitter and order.uid is None:
             return self._end(order, "nobody knows who submitted it, so it cannot run as them")
+        return self._line_up(order)
+
+    def _line_up(self, order: Order) -> None:
         self._queue.append(order)
-        return self.free()
+        self.free()
 
     def adopt(self, order: Order) -> None:
         """See `base.Engine`."""
@@ -147,6 +154,9 @@ class Local:
         """See `shims.Master`."""
         word, number, *rest = words.split(" ", 2)
         order = self._orders.get(int(number))
+        if word == "aside":
+            log.warning("%s was there before its attempt: it is %s now", order and order.folder, " ".join(rest))
+            return
         if word == "began":
             if order is not None:
                 self._began(order, float(rest[0].partition(" ")[0]))
@@ -159,7 +169,7 @@ class Local:
             self._launches.pop(order.attempt, None)  # not the shim's fault, so this one does not count
             self._later(order, *rest)
         elif word == "ended" and rest:
-            self._settle(order, json.loads(rest[0]))
+            self._settle(order, rest[0].encode())
         else:
             self._find(order)
         self.free()
@@ -167,6 +177,8 @@ class Local:
     def gone(self, shim: Shim) -> None:
         """See `shims.Master`."""
         assert shim.attempt is not None
+        if self._running.get(shim.attempt) is not shim:
+            return
         order = self._orders[shim.attempt]
         del self._running[order.attempt]
         point("shim.gone", order.folder)
@@ -183,7 +195,7 @@ class Local:
 
     def _hand(self, order: Order, shim: Shim) -> None:
         try:
-            shim.send(json.dumps(self._spec(order)).encode())
+            shim.send(_encoded(self._spec(order)))
         except ConnectionError:  # it has just ended
             self._queue.appendleft(order)
             return
@@ -254,7 +266,7 @@ class Local:
             return None
         stopping = order.attempt in self._stopping
         if not stopping and self._launches.get(order.attempt, 0) < MAX_LAUNCHES:
-            return self.launch(order)
+            return self._line_up(order)
         if not stopping and order.attempt not in self._deaths:
             self._deaths[order.attempt] = ""
             self._waiting[order.attempt] = asyncio.get_running_loop().call_later(DEATH_S, self._find, order)
@@ -276,7 +288,7 @@ class Local:
         else:
             asyncio.get_running_loop().call_later(pause, self._see_begin, order, 2 * pause)
 
-    def _settle(self, order: Order, ended: dict[str, Any]) -> None:
+    def _settle(self, order: Order, ended: bytes | dict[str, Any]) -> None:
         self._forget(order.attempt)
         self._tell(ends.fact(order, ended))
 
@@ -337,6 +349,7 @@ class Local:
         return {
             "attempt": order.attempt,
             "folder": order.folder,
+            "fresh": order.fresh,
             "mark": f"{left.MARK}={env[left.MARK]}",
             "argv": list(order.argv),
             "cwd": order.cwd,
@@ -355,6 +368,13 @@ class Local:
             "group": [group.path, group.v2] if group is not None else None,
             "unfenced": self.unfenced if order.memory is not None else None,
         }
+
+
+def _encoded(spec: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(spec)
+    except UnicodeEncodeError:  # not all that an environment may have is text
+        return json.dumps(spec).encode()
 
 
 def _mask(said: str) -> int:

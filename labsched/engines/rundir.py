@@ -121,17 +121,21 @@ def bar(folder: str) -> bool:
     return True
 
 
-def make(folder: str, open_to_all: bool) -> None:
-    """Make an attempt's folder, and its job's; with `open_to_all`, people may pass through to what is theirs.
-
-    Raises OSError.
+def make(folder: str, open_to_all: bool) -> bool:
+    """Make an attempt's folder, and its job's; whether the attempt's is new. With `open_to_all`, people may pass
+    through to what is theirs. Raises OSError.
     """
     mode = 0o711 if open_to_all else 0o750
+    new = False
     for path in (os.path.dirname(folder), folder):
-        with contextlib.suppress(FileExistsError):
+        try:
             os.mkdir(path, 0o700)
+            new = True
+        except FileExistsError:
+            new = False
         if stat.S_IMODE(os.stat(path).st_mode) == 0o700:  # new, or left so by a daemon that died here
             os.chmod(path, mode)
+    return new
 
 
 def clear(folder: str) -> str | None:

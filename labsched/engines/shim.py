@@ -30,15 +30,17 @@ from labsched.faults import point
 PR_SET_CHILD_SUBREAPER = 36
 ROOM_AGAIN_S = 1.0
 BEGAN_S = 0.02  # what is over by then spares itself, and the daemon, the news that it runs
+MAX_SPEC = 65_536  # bytes of what to run, to be a message
 MAX_WORDS = 8_192  # bytes of a message to the daemon
 
 
 def live(link: socket.socket, libc: ctypes.CDLL) -> NoReturn:
     """Do what comes through `link`, until its other end is closed; what `tree.WATCHED` has is blocked before.
 
-    Each message brings an open file with what to run, as JSON (`local.Local`). Answers are ``began ATTEMPT TIME PID``
-    (unless it is short), and one of ``ended ATTEMPT EXIT`` (or without EXIT: see the folder), ``stuck ATTEMPT WHY``
-    (it can be tried again) and ``taken ATTEMPT`` (by another shim, or it is not to run any more).
+    Each message is what to run, as JSON (`local.Local`); or it brings an open file that has it. Answers are ``aside
+    ATTEMPT PATH`` (where its folder was in use), ``began ATTEMPT TIME PID`` (unless it is short), and one of
+    ``ended ATTEMPT EXIT`` (or without EXIT: see the folder), ``stuck ATTEMPT WHY`` (it can be tried again) and
+    ``taken ATTEMPT`` (by another shim, or it is not to run any more).
     """
     try:
         for number in WATCHED:
@@ -72,18 +74,20 @@ def _next(link: socket.socket) -> dict[str, Any] | None:
     """
     signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINATE)
     try:
-        word, ancillary, _, _ = link.recvmsg(16, socket.CMSG_SPACE(4))
+        data, ancillary, _, _ = link.recvmsg(MAX_SPEC, socket.CMSG_SPACE(4))
     except ConnectionResetError:
         return None
     finally:
         signal.pthread_sigmask(signal.SIG_BLOCK, TERMINATE)
-    if not word:
+    if not data:
         return None
-    fd = int.from_bytes(ancillary[0][2], sys.byteorder)
-    try:
-        return json.loads(os.pread(fd, os.fstat(fd).st_size, 0))  # type: ignore[no-any-return]
-    finally:
-        os.close(fd)
+    for _, _, right in ancillary:
+        fd = int.from_bytes(right, sys.byteorder)
+        try:
+            data = os.pread(fd, os.fstat(fd).st_size, 0)
+        finally:
+            os.close(fd)
+    return json.loads(data)  # type: ignore[no-any-return]
 
 
 def _tell(link: socket.socket, *words: object) -> None:
@@ -97,7 +101,11 @@ def _run(link: socket.socket, libc: ctypes.CDLL, spec: dict[str, Any]) -> tuple[
     folder, attempt = spec["folder"], spec["attempt"]
     with contextlib.ExitStack() as stack:
         try:
-            rundir.make(folder, open_to_all=spec["uid"] is not None)
+            others = spec["uid"] is not None
+            # An attempt that was opened just now has no folder: one that is there must not be taken for its own.
+            if not rundir.make(folder, others) and spec["fresh"] and (moved := rundir.clear(folder)):
+                _tell(link, "aside", attempt, moved)
+                rundir.make(folder, others)
             point("shim.made", folder)
             lock = rundir.lock(folder, {"mark": spec["mark"], "uid": spec["uid"], "group": spec["group"]})
             if lock is None:
@@ -122,6 +130,7 @@ def _run(link: socket.socket, libc: ctypes.CDLL, spec: dict[str, Any]) -> tuple[
         else:
             ended = _command(link, libc, spec, account, log)
         ended.setdefault("started", started)
+        ended["note"] = rundir.progress(folder)[1]
         _record(folder, ended)
         point("shim.recorded", folder)
     return "ended", attempt, json.dumps(ended)

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from labsched.engines import parent
 from labsched.engines.fences import Fences
+from labsched.engines.shim import MAX_SPEC
 
 log = logging.getLogger(__name__)
 SPARE = 1  # shims that wait for the next attempt when there is none
@@ -39,11 +40,14 @@ class Shim:
     def send(self, spec: bytes) -> None:
         """Hand it an attempt. Raises OSError where it is gone, or nothing can be handed to anybody."""
         assert self.link is not None
+        if len(spec) <= MAX_SPEC:
+            self.link.send(spec)
+            return
         fd = os.memfd_create("attempt", os.MFD_CLOEXEC)  # a message could not hold a long environment
         try:
             with open(fd, "wb", closefd=False) as file:
                 file.write(spec)
-            self.link.sendmsg([b"attempt"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fd.to_bytes(4, sys.byteorder))])
+            self.link.sendmsg([b"file"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fd.to_bytes(4, sys.byteorder))])
         finally:
             os.close(fd)
 

@@ -143,7 +143,7 @@ EVENTS = {
 @pytest.mark.parametrize("kind", EVENTS)
 def test_a_change_has_its_event_and_that_says_all_that_it_should(it: World, kind: str) -> None:
     wanted = EVENTS[kind]
-    [last] = Events(it.client, last=1)
+    *_, last = Events(it.client, last=1)  # what was there before may still go on
     wanted.provoke(it)
     event = first(it, kind, last.id)
     assert (event.job is not None, event.stage is not None, event.user is not None) == (

@@ -11,7 +11,7 @@ import pytest
 
 from labsched.core.model import Retry
 from labsched.engines import rundir
-from labsched.engines.processes import descendants
+from labsched.engines.processes import children, descendants
 from tests.worlds import QUICK, alive, chain, command, eventually, world
 
 
@@ -105,7 +105,7 @@ def test_a_killed_shim_is_noticed_and_its_attempt_is_lost() -> None:
 def test_the_parent_of_the_shims_is_replaced_when_it_dies() -> None:
     with world() as it:
         assert it.process is not None
-        [parent] = [pid for pid in descendants(it.process.pid) if b"serve" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        [parent] = children(it.process.pid)
         [running] = it.submit(command("sh", "-c", f"until [ -e {it.folder}/go ]; do sleep 0.02; done"))
         eventually(lambda: it.job(running).state == "running")
         os.kill(parent, signal.SIGKILL)
