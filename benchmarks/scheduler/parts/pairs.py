@@ -5,7 +5,7 @@ import statistics
 from benchmarks.scheduler.figures import Found, Table, in_turns, span
 from benchmarks.scheduler.parts.base import Part, installed, pair_ways, rates
 from benchmarks.scheduler.sides import SIDES
-from benchmarks.scheduler.sides.base import CPU, NOOP, RAM, Bench
+from benchmarks.scheduler.sides.base import CPU, NOOP, RAM, Bench, Side
 
 LENGTH_S, FORTY = 0.2, 40
 POOLS = f"through RAM={RAM} and CPU={CPU}"
@@ -31,18 +31,24 @@ def ideal(count: int, length: float) -> float:
     return max(ends)
 
 
+def _with_pairs(bench: Bench) -> tuple[dict[str, str], list[str], list[Side]]:
+    """As `installed`, of those that can run two-stage jobs."""
+    versions, missing, sides = installed(bench, [side for side in SIDES if side.pairs])
+    unable = {side.name: why for side in sides if (why := side.no_pairs())}
+    return versions, [*missing, *unable.values()], [side for side in sides if side.name not in unable]
+
+
 def measure_pairs(bench: Bench) -> Found:
     """Pairs of no-ops."""
-    versions, missing, sides = installed(bench, SIDES)
-    sides = [side for side in sides if side.pairs]
+    versions, missing, sides = _with_pairs(bench)
     table = rates(pair_ways(bench, sides, NOOP), bench.rounds(5), "pairs", "task-spooler, one server")
     return Found([("", table)], {side.name: versions[side.name] for side in sides}, missing)
 
 
 def measure_wall(bench: Bench) -> Found:
     """Forty pairs that take their time."""
-    versions, missing, sides = installed(bench, SIDES)
-    sides = [side for side in sides if side.pairs and side.pools]
+    versions, missing, sides = _with_pairs(bench)
+    sides = [side for side in sides if side.pools]
     ways = pair_ways(bench, sides, ("sleep", f"{LENGTH_S:g}"), FORTY)
     found = in_turns({way.label: way.run for way in ways}, bench.rounds(3))
     rows = []

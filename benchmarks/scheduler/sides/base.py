@@ -64,6 +64,7 @@ class Side:
     noops: Mapping[str, tuple[int, Noops]] = field(default_factory=dict)
     pairs: Mapping[str, tuple[int, Pairs]] = field(default_factory=dict)
     pools: bool = True  # whether it can keep to RAM and CPU slots, somehow
+    no_pairs: Callable[[], str | None] = lambda: None  # why it cannot run them as it is set up, if so
 
 
 def said(*words: str) -> str | None:
