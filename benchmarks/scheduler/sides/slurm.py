@@ -69,7 +69,8 @@ def version(_bench: Bench) -> str | None:
         done = subprocess.run(["sbatch", "--version"], capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.split()[-1] if ping.returncode == 0 and " is UP" in ping.stdout else None
+    up = ping.returncode == 0 and " is UP" in ping.stdout and done.stdout.startswith("slurm")
+    return done.stdout.split()[-1] if up else None
 
 
 SIDE = Side(
