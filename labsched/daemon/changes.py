@@ -11,18 +11,20 @@ from labsched.core.model import Limits, Pool
 from labsched.daemon import intake
 from labsched.daemon.desk import MAX_STAGES, PERSON, Desk, not_too_many, reply
 from labsched.daemon.peers import Peer, may_rank, may_submit, may_touch, session_limits, user_name
-from labsched.daemon.sight import find
+from labsched.daemon.sight import find_all
 from labsched.errors import BadRequest, Forbidden, NotFound, TryLater
 from labsched.faults import point
 from labsched.store import lines, read, verbs
 from labsched.store.limits import few_kinds, room
-from labsched.store.read import Row
+from labsched.store.prepared import Row
 from labsched.store.ready import Ready
 from labsched.store.submit import insert
 from labsched.wire import messages as wire
 from labsched.wire import requests
 
-MAX_REFS = 2_000  # jobs of one verb
+MAX_REFS = 10_000  # jobs of one verb
+MAX_RETRIES = 2_000  # jobs of one retry, each of which is looked at by itself
+MINE = 2_000  # of one's own at a time: nobody else's are touched meanwhile
 FEW = 32  # jobs of a submit that the thread that writes makes ready itself
 
 
@@ -69,7 +71,7 @@ class Changes:
         """POST jobs/VERB"""
         person = request[PERSON]
         async with self.desk.body(request, requests.Verb) as asked:
-            numbers, stopping = await self._verb(request.match_info["verb"], asked, person)
+            numbers, stopping, more = await self._verb(request.match_info["verb"], asked, person)
         point("cancel.committed" if stopping else "verb.committed", numbers)
         assert self.desk.loop.engine is not None
         for attempt in stopping:
@@ -77,46 +79,54 @@ class Changes:
         if stopping:
             point("cancel.signalled", numbers)
             await self._all_ended(numbers, person)
-        return await self.desk.answer(request, lambda c: wire.Jobs(self.desk.rows(c, numbers, person)))
 
-    async def _verb(self, what: str, asked: requests.Verb, person: Peer) -> tuple[list[int], list[int]]:
-        """Do it; returns the jobs that were meant, and the attempts that are to be stopped."""
+        async def touched() -> wire.Jobs:
+            return wire.Jobs(await self.desk.many_rows(numbers, person), more)
+
+        return await self.desk.answer_with(request, touched())
+
+    async def _verb(self, what: str, asked: requests.Verb, person: Peer) -> tuple[list[int], list[int], bool]:
+        """Do it; returns the jobs that were meant, the attempts that are to be stopped, and whether there are more."""
         now = self.desk.loop.clock.now()
-        one: dict[str, Callable[[sa.Connection, int], list[int] | None]] = {
-            "cancel": lambda c, job: verbs.cancel(c, job, now, person.name, asked.reason),
-            "retry": lambda c, job: verbs.retry(c, job, now, person.name, asked.from_stage),
-            "hold": lambda c, job: verbs.hold(c, job, now, person.name),
-            "release": lambda c, job: verbs.release(c, job, now, person.name),
+        # A job's end or return may end or bring back those after it, which are younger: nobody asked for it twice.
+        verb: dict[str, Callable[[sa.Connection, list[int]], list[int] | None]] = {
+            "cancel": lambda c, jobs: verbs.cancel(c, jobs[::-1], now, person.name, asked.reason),
+            "retry": lambda c, jobs: self._retry(c, jobs, now, person, asked.from_stage),
+            "hold": lambda c, jobs: verbs.hold(c, jobs, now, person.name),
+            "release": lambda c, jobs: verbs.release(c, jobs, now, person.name),
         }
-        if what not in one:
-            raise NotFound(f"there is no verb {what}; known are {', '.join(one)}")
-        if not asked.jobs:
-            raise BadRequest(f"{what} which jobs?")
-        if len(asked.jobs) > MAX_REFS:
-            raise BadRequest(f"{what} at most {MAX_REFS} jobs at a time")
+        if what not in verb:
+            raise NotFound(f"there is no verb {what}; known are {', '.join(verb)}")
+        _check(what, asked)
 
-        def work(connection: sa.Connection) -> tuple[list[int], list[int]]:
-            found = [find(connection, ref, person) for ref in asked.jobs]
-            for job in found:
-                may_touch(person, job.uid, f"job {job.id}")
-            numbers = list(dict.fromkeys(job.id for job in found))
+        def work(connection: sa.Connection) -> tuple[list[int], list[int], bool]:
+            if asked.mine:
+                every = read.mine(connection, person.uid, what, waiting=asked.waiting, limit=MINE)
+                numbers = read.at_most(connection, every, MAX_STAGES // 2)
+                more = len(numbers) < len(every) or len(every) == MINE
+            else:
+                found, more = find_all(connection, asked.jobs, person), False
+                for job in found:
+                    may_touch(person, job.uid, f"job {job.id}")
+                numbers = [job.id for job in found]
             not_too_many(connection, numbers)
-            had_ended = {number for number in numbers if verbs.has_ended(connection, number)}
-            if what == "retry":
-                self._room(connection, [job for job in found if job.id in had_ended], person)
-            stops: list[int] = []
-            # A job's end or return may end or bring back those after it, which are younger: nobody asked for it twice.
-            for number in sorted(numbers, reverse=what == "cancel"):
-                if what == "retry" and number in had_ended and not verbs.has_ended(connection, number):
-                    continue
-                stops += one[what](connection, number) or []
-            if what == "retry":
-                for uid in {job.uid for job in found}:
-                    few_kinds(connection, uid)
-            stopping = [row.id for row in read.open_rows(connection) if row.stage_id in stops]
-            return numbers, stopping
+            stops = set(verb[what](connection, sorted(numbers)) or ())
+            return numbers, [row.id for row in read.open_rows(connection) if row.stage_id in stops], more
 
         return await self.desk.change(work)
+
+    def _retry(
+        self, connection: sa.Connection, jobs: list[int], now: float, person: Peer, from_stage: str | None
+    ) -> None:
+        rows = read.brief(connection, jobs)
+        ended = [row for row in rows if row.ended_at is not None]
+        self._room(connection, ended, person)
+        had_ended = {row.id for row in ended}
+        for number in jobs:
+            if number not in had_ended or verbs.has_ended(connection, number):
+                verbs.retry(connection, number, now, person.name, from_stage)
+        for uid in {row.uid for row in rows}:
+            few_kinds(connection, uid)
 
     def _room(self, connection: sa.Connection, ended: list[Row], person: Peer) -> None:
         """Raise Refused where the owners of these jobs would have too many if they came back."""
@@ -155,3 +165,16 @@ class Changes:
                 live = ", ".join(str(job) for job, ended in known.items() if not ended)
                 raise TryLater(f"job {live} is asked to stop, but has not yet: its processes are stuck in the kernel")
             await self.desk.loop.bus.wait(revision, left)
+
+
+def _check(what: str, asked: requests.Verb) -> None:
+    """Raise BadRequest where a verb cannot mean what is asked."""
+    if asked.mine or asked.waiting:
+        if asked.jobs or what == "retry" or not asked.mine:
+            raise BadRequest(f"{what} which jobs? name them, or (but for a retry) all of yours: mine, and waiting")
+        return
+    most = MAX_RETRIES if what == "retry" else MAX_REFS
+    if not asked.jobs:
+        raise BadRequest(f"{what} which jobs?")
+    if len(asked.jobs) > most:
+        raise BadRequest(f"{what} at most {most} jobs at a time")

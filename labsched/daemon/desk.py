@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,8 +27,10 @@ T = TypeVar("T")
 MAX_WITHIN = 60.0  # seconds that a question may wait for its answer
 MAX_ROWS = 1_000
 MAX_DIGITS = 15  # of a number: SQLite has 64 bits for it
+LITTLE = 32_768  # bytes of a request: as many of them may come at a time as one may have connections
 SMALL = 65_536  # bytes of an answer that the socket takes at once, or nearly
 MAX_STAGES = 20_000  # of one request: nobody else's is done meanwhile
+TOGETHER = 250  # jobs of an answer that are looked up at a time
 MAX_SENDING = 4  # answers that one person may be taking at a time
 PERSON = "person"
 
@@ -60,10 +62,11 @@ class Desk:
 
     @asynccontextmanager
     async def body(self, request: web.Request, kind: type[T]) -> AsyncIterator[T]:
-        """What a request says, and the time to do it: of each person's, one at a time, for a large one takes memory
-        while it comes, and until it is done."""
+        """What a request says, and the time to do it: of each person's large ones, one at a time, for they take memory
+        while they come, and until they are done."""
         patience = self.config.limits.patience
-        async with self._reading[request[PERSON].uid]:
+        little = request.content_length is not None and request.content_length <= LITTLE
+        async with nullcontext() if little else self._reading[request[PERSON].uid]:
             try:
                 async with asyncio.timeout(patience):
                     data = await request.read()
@@ -84,11 +87,15 @@ class Desk:
         """Look something up and send it. Of each person, a few large answers are under way at a time, and whoever does
         not take theirs is cut off: else they would fill the memory.
         """
-        person = request[PERSON]
-        async with self._sending[person.uid]:
-            response = reply(await self.ask(person, look, *args))
-            await self.send(request, response)
-            return response
+        return await self.answer_with(request, self.ask(request[PERSON], look, *args))
+
+    async def answer_with(self, request: web.Request, message: Coroutine[Any, Any, msgspec.Struct]) -> web.Response:
+        """Make a message and send it, as `answer` does."""
+        with closing(message):  # never begun, where this is cancelled before its turn comes
+            async with self._sending[request[PERSON].uid]:
+                response = reply(await message)
+                await self.send(request, response)
+                return response
 
     async def send(self, request: web.Request, response: web.Response) -> None:
         """Send an answer now, unless it is small; raises ConnectionResetError where nobody takes it."""
@@ -124,7 +131,7 @@ class Desk:
             self.streams[person.uid] -= 1
 
     def scene(
-        self, connection: sa.Connection, ids: list[int], person: Peer, *, whole: bool = False
+        self, connection: sa.Connection, ids: Sequence[int], person: Peer, *, whole: bool = False
     ) -> tuple[views.Scene, views.Looker]:
         """A scene as this person may see it, and how to look at its attempts."""
         now, shares = self.loop.clock.now(), self.loop.shares()
@@ -139,9 +146,16 @@ class Desk:
         records = sight.dim(scene.records, person)
         return replace(scene, records=records, unfenced=self.loop.engine.unfenced), look
 
-    def rows(self, connection: sa.Connection, ids: list[int], person: Peer) -> tuple[wire.JobRow, ...]:
+    def rows(self, connection: sa.Connection, ids: Sequence[int], person: Peer) -> tuple[wire.JobRow, ...]:
         scene, look = self.scene(connection, ids, person)
         return tuple(views.job_row(scene, row, look) for row in scene.records.jobs)
+
+    async def many_rows(self, ids: Sequence[int], person: Peer) -> tuple[wire.JobRow, ...]:
+        """`rows`, some at a time: what others ask is looked up in between."""
+        found: list[wire.JobRow] = []
+        for at in range(0, len(ids), TOGETHER):
+            found += await self.ask(person, self.rows, ids[at : at + TOGETHER], person)
+        return tuple(found)
 
     def pools(self, connection: sa.Connection) -> wire.Pools:
         return wire.Pools(views.pools(connection, lines.snapshot(connection)))

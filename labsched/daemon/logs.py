@@ -17,7 +17,7 @@ from labsched.errors import NotFound, Refused
 from labsched.store import read
 from labsched.store.engine import Store
 from labsched.store.find import stages_of
-from labsched.store.read import Row
+from labsched.store.prepared import Row
 
 if TYPE_CHECKING:
     from asyncinotify import Inotify

@@ -94,11 +94,13 @@ class Questions:
         before = number(request, "before")
         ids: list[int] = []
 
+        count = MAX_ROWS if part else limit + 1  # those that are looked at at a time
+
         def page(connection: sa.Connection) -> tuple[list[int], int | None]:
-            rows = read.history(connection, limit=MAX_ROWS, before=before, **wanted)
+            rows = read.history(connection, limit=count, before=before, **wanted)
             # A name that is not shown is not found either: else one could ask for it letter by letter.
             shown = [row for row in rows if person.sees(row.uid) or part in shown_name(row.name, row.argv_head).lower()]
-            return [row.id for row in shown], rows[-1].id if len(rows) == MAX_ROWS else None
+            return [row.id for row in shown], rows[-1].id if len(rows) == count else None
 
         while True:
             found, before = await self.desk.ask(person, page)

@@ -20,12 +20,15 @@ from labsched.daemon.peers import Peer
 from labsched.engines.base import Look
 from labsched.errors import NotFound
 from labsched.recipes.command import called
+from labsched.store import read
 from labsched.store.find import find_job
-from labsched.store.read import Records, Row, argv_head
+from labsched.store.prepared import Row
+from labsched.store.read import Records, argv_head
 from labsched.store.tables import stages
 
 MORE = "…"  # stands for what is not shown
 FIRST = 400  # characters of a name that are compared
+MAX_DIGITS = 18  # of a number that SQLite can hold
 
 
 def dim(records: Records, person: Peer) -> Records:
@@ -89,6 +92,17 @@ def find(connection: sa.Connection, ref: str, person: Peer) -> Row:
     return row
 
 
+def find_all(connection: sa.Connection, refs: Sequence[str], person: Peer) -> list[Row]:
+    """The jobs that these words mean to this person, each once: their `id`, `uid` and `ended_at`. Raises NotFound."""
+    meant = [int(ref[:MAX_DIGITS]) if ref.isdecimal() else 0 for ref in refs]
+    there = {row.id: row for row in read.brief(connection, meant)}
+    found = {
+        row.id: row
+        for row in (there.get(n) or find(connection, ref, person) for n, ref in zip(meant, refs, strict=True))
+    }
+    return list(found.values())
+
+
 def event_data(data: Mapping[str, Any], argv_head: str, owner: int, person: Peer) -> dict[str, Any]:
     """What an event of a job of this owner says, as this person sees it: names and outcomes, and no words of a log."""
     if person.sees(owner):
@@ -117,4 +131,4 @@ def _reason(attempt: Row) -> str | None:
 
 
 def _copy(row: Row, **changed: object) -> Row:
-    return cast(Row, SimpleNamespace(**{**row._mapping, **changed}))
+    return cast(Row, SimpleNamespace(**{**row._asdict(), **changed}))

@@ -15,7 +15,8 @@ from labsched.core.states import OPEN, Outcome, State
 from labsched.core.units import duration, size
 from labsched.engines.base import Look
 from labsched.store import lines, read
-from labsched.store.read import Records, Row
+from labsched.store.prepared import Row
+from labsched.store.read import Records
 from labsched.wire import messages as wire
 
 Looker = Callable[[str], Look]
@@ -197,7 +198,7 @@ def _stage(
                 cpu_time=a.cpu_time,
                 bytes_read=a.bytes_read,
                 bytes_written=a.bytes_written,
-                oom=a.oom,
+                oom=bool(a.oom),
                 note=a.note,
                 pid=seen.pid if a.ended_at is None else None,
                 log=log(a.folder),

@@ -34,7 +34,7 @@ def open_engine(path: Path, *, synchronous: str = "FULL") -> sa.Engine:
     def _connected(connection: sqlite3.Connection, _record: object) -> None:
         connection.isolation_level = None
         try:
-            for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON", "cache_size=-8000"):
+            for pragma in ("journal_mode=WAL", f"synchronous={synchronous}", "foreign_keys=ON", "cache_size=-2000"):
                 connection.execute(f"PRAGMA {pragma}")
         except BaseException:
             connection.close()  # nobody else knows of it yet

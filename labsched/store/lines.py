@@ -78,6 +78,13 @@ class Line(NamedTuple):
     needs: Needs
 
 
+_BETWEEN = Prepared(
+    sa.select(sa.func.count()).where(
+        stages.c.line == sa.bindparam("line"), stages.c.id >= sa.bindparam("first"), stages.c.id < sa.bindparam("end")
+    )
+)
+
+
 def line_text(priority: int, user: str, needs: Needs) -> str:
     """A line as one value of an indexed column."""
     return json.dumps([priority, user, sorted(needs.items())], separators=(",", ":"))
@@ -163,8 +170,7 @@ def ahead(connection: sa.Connection, waiting: Iterable[tuple[str, int]]) -> dict
     for text, ids in by_line.items():
         count, after = 0, 0
         for stage in sorted(ids):  # from one to the next, so that each of the line is counted once
-            between = sa.select(sa.func.count()).where(stages.c.line == text, stages.c.id >= after, stages.c.id < stage)
-            count, after = count + connection.execute(between).scalar_one(), stage
+            count, after = count + _BETWEEN.scalar(connection, line=text, first=after, end=stage), stage
             found[stage] = count
     return found
 

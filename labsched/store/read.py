@@ -1,7 +1,7 @@
 """Looking: which jobs a page shows, and all that is known of them."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +9,9 @@ import sqlalchemy as sa
 
 from labsched.core.states import Outcome
 from labsched.store import tallies
-from labsched.store.prepared import Prepared, listed, numbers
+from labsched.store.prepared import Prepared, Row, listed, numbers
 from labsched.store.tables import attempts, dependencies, environments, jobs, pools, stages
 
-Row = sa.Row[Any]
 BAD = (Outcome.FAILED, Outcome.TIMED_OUT, Outcome.LOST)
 LARGE = ("argv", "cwd", "env", "outputs", "retry")
 HEAD = 4096  # characters
@@ -47,6 +46,39 @@ _BAD: sa.ColumnElement[bool] = sa.literal_column("outcome IN ('failed', 'timed_o
 _FAILED = Prepared(sa.select(sa.func.count(jobs.c.ended_at)).where(jobs.c.ended_at >= sa.bindparam("today"), _BAD))
 
 
+def argv_head(table: sa.FromClause, *, first_only: bool = True) -> sa.ColumnElement[str]:
+    """The beginning of a stage's command line, as JSON, whatever its length; of stages that are not a job's first only
+    where asked for."""
+    head = sa.func.substr(sa.type_coerce(table.c.argv, sa.Text), 1, HEAD)
+    return sa.case((table.c.position == 0, head), else_="[]") if first_only else head
+
+
+def _stages(*, whole: bool) -> Prepared:
+    columns: list[Any] = [column for column in stages.c if whole or column.name not in LARGE]
+    columns.append(argv_head(stages, first_only=not whole).label("argv_head"))
+    return Prepared(sa.select(*columns).where(_OF_THESE).order_by(stages.c.position))
+
+
+_OF_THESE = stages.c.job_id.in_(listed())
+_JOBS = Prepared(sa.select(jobs).where(jobs.c.id.in_(listed())))
+_STAGES, _BRIEF_STAGES = _stages(whole=True), _stages(whole=False)
+_OF_STAGES = sa.select(attempts).join(stages).where(_OF_THESE).order_by(attempts.c.number)
+_ATTEMPTS = Prepared(_OF_STAGES)
+_LAST = sa.select(sa.func.max(attempts.c.id)).join(stages).where(_OF_THESE).group_by(attempts.c.stage_id)
+_LAST_ATTEMPTS = Prepared(_OF_STAGES.where(attempts.c.id.in_(_LAST)))
+_EARLIER = stages.alias("before")
+_AFTER = Prepared(
+    sa.select(dependencies.c.stage_id, *(_EARLIER.c[name] for name in ("id", "job_id", "name", "outcome")))
+    .join_from(dependencies, stages, stages.c.id == dependencies.c.stage_id)
+    .join(_EARLIER, _EARLIER.c.id == dependencies.c.on_stage_id)
+    .where(_OF_THESE, _EARLIER.c.job_id != stages.c.job_id)
+)
+_SIZES = Prepared(sa.select(stages.c.job_id, sa.func.count().label("size")).where(_OF_THESE).group_by(stages.c.job_id))
+_KNOWN = Prepared(sa.select(jobs.c.id, jobs.c.uid, jobs.c.ended_at).where(jobs.c.id.in_(listed())))
+_OPEN = Prepared(sa.select(attempts).where(attempts.c.ended_at.is_(None)))
+_POOLS = Prepared(sa.select(pools).order_by(pools.c.position, pools.c.name))
+
+
 @dataclass(frozen=True, slots=True)
 class Records:
     """Some jobs, in order, with their stages, attempts, and the stages of other jobs that they come after."""
@@ -57,45 +89,24 @@ class Records:
     after: dict[int, list[Row]]  # by stage: rows of stages (id, job_id, name, outcome) of other jobs
 
 
-def argv_head(table: sa.FromClause, *, first_only: bool = True) -> sa.ColumnElement[str]:
-    """The beginning of a stage's command line, as JSON, whatever its length; of stages that are not a job's first only
-    where asked for."""
-    head = sa.func.substr(sa.type_coerce(table.c.argv, sa.Text), 1, HEAD)
-    return sa.case((table.c.position == 0, head), else_="[]") if first_only else head
-
-
 def load(connection: sa.Connection, ids: Sequence[int], *, whole: bool = True) -> Records:
     """All that is known of these jobs, in this order; numbers that do not exist are left out.
 
     Without `whole`, as much as a line of a table takes: of the stages neither command line nor folder, environment and
     outputs, which may be megabytes each, and of the attempts the last.
     """
-    wanted = list(ids)
-    found = {row.id: row for row in connection.execute(sa.select(jobs).where(jobs.c.id.in_(wanted)))}
+    wanted = numbers(ids)
+    found = {row.id: row for row in _JOBS.rows(connection, ids=wanted)}
     by_job: dict[int, list[Row]] = defaultdict(list)
-    of_job = stages.c.job_id.in_(wanted)
-    columns: list[Any] = [column for column in stages.c if whole or column.name not in LARGE]
-    columns.append(argv_head(stages, first_only=not whole).label("argv_head"))
-    for row in connection.execute(sa.select(*columns).where(of_job).order_by(stages.c.position)):
+    for row in (_STAGES if whole else _BRIEF_STAGES).rows(connection, ids=wanted):
         by_job[row.job_id].append(row)
     by_stage: dict[int, list[Row]] = defaultdict(list)
-    query = sa.select(attempts).join(stages).where(of_job).order_by(attempts.c.number)
-    if not whole:
-        last = sa.select(sa.func.max(attempts.c.id)).join(stages).where(of_job).group_by(attempts.c.stage_id)
-        query = query.where(attempts.c.id.in_(last))
-    for row in connection.execute(query):
+    for row in (_ATTEMPTS if whole else _LAST_ATTEMPTS).rows(connection, ids=wanted):
         by_stage[row.stage_id].append(row)
-    before = stages.alias("before")
     after: dict[int, list[Row]] = defaultdict(list)
-    query = (
-        sa.select(dependencies.c.stage_id, before.c.id, before.c.job_id, before.c.name, before.c.outcome)
-        .join_from(dependencies, stages, stages.c.id == dependencies.c.stage_id)
-        .join(before, before.c.id == dependencies.c.on_stage_id)
-        .where(of_job, before.c.job_id != stages.c.job_id)
-    )
-    for row in connection.execute(query):
+    for row in _AFTER.rows(connection, ids=wanted):
         after[row.stage_id].append(row)
-    return Records([found[i] for i in wanted if i in found], by_job, by_stage, after)
+    return Records([found[i] for i in ids if i in found], by_job, by_stage, after)
 
 
 def page(connection: sa.Connection, since: float, limit: int, offset: int) -> tuple[list[int], int]:
@@ -135,14 +146,29 @@ def how_many_stages(connection: sa.Connection, ids: Sequence[int]) -> int:
 
 
 def _sizes(connection: sa.Connection, ids: Sequence[int]) -> dict[int, int]:
-    query = sa.select(stages.c.job_id, sa.func.count()).where(stages.c.job_id.in_(list(ids))).group_by(stages.c.job_id)
-    return dict(tuple(row) for row in connection.execute(query))
+    return {row.job_id: row.size for row in _SIZES.rows(connection, ids=numbers(ids))}
 
 
 def known(connection: sa.Connection, ids: Sequence[int]) -> dict[int, bool]:
     """Those of these jobs that there are, and whether each has ended."""
-    rows = connection.execute(sa.select(jobs.c.id, jobs.c.ended_at.is_not(None)).where(jobs.c.id.in_(list(ids))))
-    return {number: bool(ended) for number, ended in rows}
+    return {row.id: row.ended_at is not None for row in brief(connection, ids)}
+
+
+def brief(connection: sa.Connection, ids: Iterable[int]) -> list[Row]:
+    """Those of these jobs that there are: their id, uid and ended_at."""
+    return _KNOWN.rows(connection, ids=numbers(ids))
+
+
+def mine(connection: sa.Connection, uid: int, verb: str, *, waiting: bool, limit: int) -> list[int]:
+    """Of this person's jobs those that it makes sense to cancel, hold or release, the newest first.
+
+    With `waiting`, only those of which nothing runs."""
+    query = sa.select(jobs.c.id).where(jobs.c.ended_at.is_(None), jobs.c.uid == uid)
+    if verb != "cancel":
+        query = query.where(jobs.c.held_by.is_(None) if verb == "hold" else jobs.c.held_by.is_not(None))
+    if waiting:
+        query = query.where(jobs.c.id.not_in([row.job_id for row in _RUNNING.rows(connection)]))
+    return list(connection.execute(query.order_by(jobs.c.id.desc()).limit(limit)).scalars())
 
 
 def history(
@@ -185,9 +211,9 @@ def environment(connection: sa.Connection, job_id: int) -> dict[str, str]:
 
 def open_rows(connection: sa.Connection) -> list[Row]:
     """The attempts that have not ended."""
-    return list(connection.execute(sa.select(attempts).where(attempts.c.ended_at.is_(None))))
+    return _OPEN.rows(connection)
 
 
 def pool_rows(connection: sa.Connection) -> list[Row]:
     """The pools, in their order."""
-    return list(connection.execute(sa.select(pools).order_by(pools.c.position, pools.c.name)))
+    return _POOLS.rows(connection)

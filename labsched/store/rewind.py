@@ -51,7 +51,7 @@ def hold(connection: sa.Connection, job: int, now: float) -> bool:
     """Hold a job that has run since, unless it has ended; returns whether that was done."""
     if not stages_of(connection, job) or verbs.has_ended(connection, job):
         return False
-    verbs.hold(connection, job, now, BY)
+    verbs.hold(connection, [job], now, BY)
     return True
 
 

@@ -1,6 +1,7 @@
 """Queueing jobs: all of a request, or none."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from labsched.store.prepared import Prepared, listed, texts
 from labsched.store.ready import Ready, ready
 from labsched.store.tables import dependencies, environments, jobs, stages
 
+TOGETHER = 500  # jobs whose rows are in memory
 _OF_JOB = ("id", "name", "recipe", "key", "user", "uid", "priority", "held_by", "submitted_at", "environment_id")
 _OF_STAGE = ("id", "job_id", "position", "name", "cwd", "time_limit", "memory", "state", "line")
 _JSON = ("argv", "env", "outputs", "needs", "retry")  # text already
@@ -57,47 +59,59 @@ def insert(
     _check_order(wanted)
     who = {"user": user, "uid": uid, "submitted_at": at, "limits": limits}
     before = _Before(connection)
+    rows = _Rows()
     known: dict[str, int] = {}
     lines: dict[tuple[int, str], str] = {}  # by priority and needs: thousands of jobs stand in few
-    job_rows: list[Mapping[str, Any]] = []
-    stage_rows: list[Mapping[str, Any]] = []
-    edges: list[dict[str, int]] = []
-    told: list[tuple[str, int, dict[str, object]]] = []
-    follow: list[int] = []  # what may come after a stage that has ended
     first = _last_number(connection, "jobs") + 1
     stage_id = _last_number(connection, "stages")
     for number, job in enumerate(wanted, first):
         earlier = before.stages(job.after)
-        held_by = user if job.hold else None
-        job_rows.append(
+        rows.jobs.append(
             {
                 **{name: getattr(job, name) for name in ("name", "recipe", "key", "priority")},
                 "id": number,
-                "held_by": held_by,
+                "held_by": user if job.hold else None,
                 "environment_id": _environment(connection, job, known),
                 **who,
             }
         )
         # Of a job that comes after nothing it is plain; of the others `refresh` knows.
         line = None
-        if not (job.hold or earlier):
+        if earlier:
+            rows.follow.append(number)
+        elif not job.hold:
             kind = (job.priority, job.stages[0]["needs"])
             line = lines[kind] = lines.get(kind) or line_text(job.priority, user, job.needs)
-        if earlier:
-            follow.append(number)
         for stage in job.stages:
             stage_id += 1
-            stage_rows.append({**stage, "id": stage_id, "job_id": number, "state": State.WAITING, "line": line})
-            edges += ({"stage_id": stage_id, "on_stage_id": one} for one in earlier)
+            rows.stages.append({**stage, "id": stage_id, "job_id": number, "state": State.WAITING, "line": line})
+            rows.edges += ({"stage_id": stage_id, "on_stage_id": one} for one in earlier)
             earlier, line = {stage_id}, None
         before.add(number, job.name, stage_id)
-        told.append(("job.submitted", number, {"at": at, "user": user, "data": _about(job)}))
-    _JOB.many(connection, job_rows)
-    _STAGE.many(connection, stage_rows)
-    _AFTER.many(connection, edges)
-    record_all(connection, told)
-    refresh(connection, follow)
-    return list(range(first, first + len(job_rows)))
+        rows.told.append(("job.submitted", number, {"at": at, "user": user, "data": _about(job)}))
+        if len(rows.jobs) == TOGETHER:
+            rows.write(connection)
+            rows = _Rows()
+    rows.write(connection)
+    return list(range(first, first + len(wanted)))
+
+
+@dataclass(slots=True)
+class _Rows:
+    """What is to be written of some jobs; `follow` are those that come after stages that may have ended."""
+
+    jobs: list[Mapping[str, Any]] = field(default_factory=list)
+    stages: list[Mapping[str, Any]] = field(default_factory=list)
+    edges: list[Mapping[str, int]] = field(default_factory=list)
+    told: list[tuple[str, int, Mapping[str, object]]] = field(default_factory=list)
+    follow: list[int] = field(default_factory=list)
+
+    def write(self, connection: sa.Connection) -> None:
+        _JOB.many(connection, self.jobs)
+        _STAGE.many(connection, self.stages)
+        _AFTER.many(connection, self.edges)
+        record_all(connection, self.told)
+        refresh(connection, self.follow)
 
 
 def _about(job: Ready) -> dict[str, object]:

@@ -1,6 +1,6 @@
 """What people do to jobs and pools that are there."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import sqlalchemy as sa
 
@@ -8,10 +8,27 @@ from labsched.core.states import OPEN, Outcome, State
 from labsched.errors import NotFound, Refused
 from labsched.store.find import live_job, stages_of
 from labsched.store.lines import refresh
-from labsched.store.moves import Step, move, record, unsuccessful_before
+from labsched.store.moves import Step, move, record, record_all, unsuccessful_before
+from labsched.store.prepared import Prepared, listed, numbers
 from labsched.store.tables import jobs, pools, stages
 
 UNKNOWN = -1  # what the configuration said of a pool before that was written down
+TOGETHER = 500  # jobs
+_THESE = jobs.c.id.in_(listed())
+_LIVE = Prepared(
+    sa.select(stages)
+    .where(stages.c.job_id.in_(listed()), stages.c.state != State.ENDED)
+    .order_by(stages.c.job_id, stages.c.position)
+)
+_STOP = Prepared(
+    stages.update()
+    .where(stages.c.id.in_(listed()))
+    .values(stop_at=sa.bindparam("at"), stop_by=sa.bindparam("by"), stop_reason=sa.bindparam("why"))
+)
+_ENDED = Prepared(sa.select(sa.func.min(jobs.c.id)).where(_THESE, jobs.c.ended_at.is_not(None)))
+_FREE = Prepared(sa.select(sa.func.min(jobs.c.id)).where(_THESE, jobs.c.held_by.is_(None)))
+_HOLD = Prepared(jobs.update().where(_THESE, jobs.c.held_by.is_(None)).values(held_by=sa.bindparam("by")))
+_RELEASE = Prepared(jobs.update().where(_THESE).values(held_by=None))
 
 
 def has_ended(connection: sa.Connection, job_id: int) -> bool:
@@ -19,23 +36,26 @@ def has_ended(connection: sa.Connection, job_id: int) -> bool:
     return all(row.state == State.ENDED for row in stages_of(connection, job_id))
 
 
-def cancel(connection: sa.Connection, job_id: int, at: float, user: str, reason: str | None) -> list[int]:
-    """End what waits of a job and ask what runs to stop; returns the stages that have to be stopped.
+def cancel(connection: sa.Connection, job_ids: Sequence[int], at: float, user: str, reason: str | None) -> list[int]:
+    """End what waits of these jobs and ask what runs to stop; returns the stages that have to be stopped.
 
-    Raises Refused where the job has ended.
+    Of jobs that come after each other the later ones stand first, or they would be skipped. Raises Refused where one
+    has ended.
     """
-    live = [row for row in stages_of(connection, job_id) if row.state != State.ENDED]
-    if not live:
-        raise Refused(f"job {job_id} has ended already")
     words = f"by {user}" + (f": {reason}" if reason else "")
-    running = [row.id for row in live if row.state in OPEN]
-    connection.execute(
-        stages.update().where(stages.c.id.in_(running)).values(stop_at=at, stop_by=user, stop_reason=words)
-    )
-    record(connection, "job.cancelled", at, job=job_id, user=user, data={"reason": reason})
-    # All together: a stage is cancelled by a person, not skipped for want of the one before.
-    waiting = [row for row in live if row.state == State.WAITING]
-    move(connection, [Step(row, State.ENDED, at, Outcome.CANCELLED, words, user) for row in waiting])
+    running: list[int] = []
+    for part in _parts(job_ids):
+        _refuse_ended(connection, part)
+        live = _LIVE.rows(connection, ids=numbers(part))
+        open_ = [row.id for row in live if row.state in OPEN]
+        _STOP.run(connection, ids=numbers(open_), at=at, by=user, why=words)
+        record_all(
+            connection, [("job.cancelled", job, {"at": at, "user": user, "data": {"reason": reason}}) for job in part]
+        )
+        # All together: a stage is cancelled by a person, not skipped for want of the one before.
+        waiting = [row for row in live if row.state == State.WAITING]
+        move(connection, [Step(row, State.ENDED, at, Outcome.CANCELLED, words, user) for row in waiting])
+        running += open_
     return running
 
 
@@ -80,24 +100,36 @@ def retry(connection: sa.Connection, job_id: int, at: float, user: str, from_sta
             move(connection, [Step(row, State.WAITING, at, user=user)])
 
 
-def hold(connection: sa.Connection, job_id: int, at: float, user: str) -> None:
-    """Let nothing more of this job start. What runs goes on. Raises Refused where the job has ended."""
-    if has_ended(connection, job_id):
-        raise Refused(f"job {job_id} has ended already")
-    connection.execute(jobs.update().where(jobs.c.id == job_id, jobs.c.held_by.is_(None)).values(held_by=user))
-    record(connection, "job.held", at, job=job_id, user=user)
-    refresh(connection, [job_id])
+def hold(connection: sa.Connection, job_ids: Sequence[int], at: float, user: str) -> None:
+    """Let nothing more of these jobs start. What runs goes on. Raises Refused where one has ended."""
+    for part in _parts(job_ids):
+        _refuse_ended(connection, part)
+        _HOLD.run(connection, ids=numbers(part), by=user)
+        _told(connection, "job.held", part, at, user)
 
 
-def release(connection: sa.Connection, job_id: int, at: float, user: str) -> None:
-    """Let a held job go on. Raises Refused where it is not held."""
-    found = connection.execute(
-        jobs.update().where(jobs.c.id == job_id, jobs.c.held_by.is_not(None)).values(held_by=None)
-    )
-    if not found.rowcount:
-        raise Refused(f"job {job_id} is not held")
-    record(connection, "job.released", at, job=job_id, user=user)
-    refresh(connection, [job_id])
+def release(connection: sa.Connection, job_ids: Sequence[int], at: float, user: str) -> None:
+    """Let held jobs go on. Raises Refused where one is not held."""
+    for part in _parts(job_ids):
+        if (free := _FREE.scalar(connection, ids=numbers(part))) is not None:
+            raise Refused(f"job {free} is not held")
+        _RELEASE.run(connection, ids=numbers(part))
+        _told(connection, "job.released", part, at, user)
+
+
+def _parts(job_ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    """So many at a time: their stages, with command lines and all, are in memory meanwhile."""
+    return (job_ids[at : at + TOGETHER] for at in range(0, len(job_ids), TOGETHER))
+
+
+def _refuse_ended(connection: sa.Connection, job_ids: Sequence[int]) -> None:
+    if (ended := _ENDED.scalar(connection, ids=numbers(job_ids))) is not None:
+        raise Refused(f"job {ended} has ended already")
+
+
+def _told(connection: sa.Connection, kind: str, job_ids: Sequence[int], at: float, user: str) -> None:
+    record_all(connection, [(kind, job, {"at": at, "user": user}) for job in job_ids])
+    refresh(connection, job_ids)
 
 
 def declare_pools(connection: sa.Connection, wanted: dict[str, int], at: float) -> None:

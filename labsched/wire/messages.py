@@ -114,6 +114,7 @@ class Jobs(Struct, frozen=True):
     """The jobs that a verb touched, as they are now."""
 
     jobs: tuple["JobRow", ...]
+    more: bool = False  # of one's own than one request may touch
 
 
 # -- status ---------------------------------------------------------------------------------------------------------

@@ -18,10 +18,14 @@ class Submit(Struct, frozen=True):
 class Verb(Struct, frozen=True, kw_only=True):
     """POST /v1/jobs/VERB (cancel, hold, release, retry): `jobs` are numbers, names or `last`; all or none.
 
-    Answered by `Jobs` once it is true: a cancel when the last process is gone.
+    Instead of these, `mine`: all of one's own that have not ended, or with `waiting` those of which nothing runs; the
+    newest first, and as many as one request may touch: the answer says whether there are `more`. Answered by `Jobs`
+    once it is true: a cancel when the last process is gone.
     """
 
-    jobs: tuple[str, ...]
+    jobs: tuple[str, ...] = ()
+    mine: bool = False  # not for retry
+    waiting: bool = False
     reason: str | None = None  # cancel
     from_stage: str | None = None  # retry
 

@@ -119,6 +119,19 @@ def test_what_is_held_does_not_start_until_it_is_released(queue: Labsched) -> No
     assert queue("cancel", job).code == 5
 
 
+def test_all_of_ones_own_are_cancelled_without_their_numbers(queue: Labsched) -> None:
+    runs = queue("add", "-q", "--", "sleep", "60").out.strip()
+    waits = [queue("add", "-q", "--hold", "--", "true").out.strip() for _ in range(3)]
+    eventually(lambda: "running" in queue("show", runs).out)
+    ran = queue("cancel", "--waiting")
+    assert (ran.code, [line.split()[0] for line in ran.out.splitlines()]) == (0, waits[::-1])
+    ran = queue("cancel", "--mine", "--json")
+    assert [row["id"] for row in json.loads(ran.out)["jobs"]] == [int(runs)]
+    assert (queue("cancel", "--mine").code, queue("cancel", "--mine").out) == (0, "")
+    for words in ((), ("1", "--mine")):
+        assert queue("cancel", *words).code == 2
+
+
 def test_retry_runs_again_and_keeps_what_was_tried(queue: Labsched, scratch: Path) -> None:
     job = number(queue, "--", "test", "-e", str(scratch / "there"))
     assert queue("wait", job).code == 1

@@ -10,6 +10,7 @@ from labsched.errors import BadRequest, Refused
 from labsched.store.ready import ready
 from labsched.wire.messages import Submitted
 from labsched.wire.requests import Submit
+from tests.daemon.test_api import connect, post
 from tests.worlds import chain, command, world
 
 POOLS = {"CPU": Pool("CPU", 4), "RAM": Pool("RAM", 2)}
@@ -52,6 +53,12 @@ def test_what_is_no_job_is_named_by_its_place() -> None:
     sent = msgspec.json.decode(b'{"jobs": [%s, {"name": 3}]}' % msgspec.json.encode(spec()), type=Body)
     with pytest.raises(msgspec.ValidationError, match=r"\$\.jobs\[1\]\.name"):
         take(sent, POOLS, {}, 100)
+
+
+def test_who_sends_much_need_not_wait_with_what_is_little() -> None:
+    with world() as it, connect(it) as slow:
+        slow.sendall(post("jobs", b" " * 10_000_000)[:5_000])
+        assert it.submit(command("true")) == [1]
 
 
 def test_many_jobs_of_one_request_are_queued_all_or_none() -> None:

@@ -83,8 +83,8 @@ def test_what_people_do_reads_no_whole_table(busy: Queue) -> None:
     with watched(busy) as statements:
         busy.do(submit.submit, [job(name="new", key="n", after=(2,))], "ann", 0, 1.0)
         for verb in (verbs.release, verbs.hold):
-            busy.do(verb, 4, 1.0, "ann")
-        busy.do(verbs.cancel, 4, 1.0, "ann", "why")
+            busy.do(verb, [4], 1.0, "ann")
+        busy.do(verbs.cancel, [4], 1.0, "ann", "why")
         busy.do(verbs.retry, 4, 1.0, "ann", None)
         busy.do(verbs.set_pool, "CPU", 1.0, "ann", 3, False)
     assert len(statements) > 40

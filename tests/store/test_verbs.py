@@ -5,8 +5,8 @@ import pytest
 from labsched.core.model import Began, Ended
 from labsched.core.states import Outcome, State
 from labsched.errors import NotFound, Refused
-from labsched.store import verbs
-from labsched.store.tables import events, pools, stages
+from labsched.store import read, tallies, verbs
+from labsched.store.tables import events, jobs, pools, stages
 from tests.store.worlds import FAILED, OK, Queue, job, names
 
 WAITING, RUNNING = State.WAITING, State.RUNNING
@@ -359,3 +359,46 @@ def test_every_verb_leaves_an_event_with_who_did_it(queue: Queue) -> None:
         (kind, "ann")
         for kind in ("job.submitted", "job.retried", "job.held", "job.released", "pool.changed", "job.cancelled")
     ]
+
+
+def test_jobs_that_come_after_each_other_are_cancelled_and_not_skipped(queue: Queue) -> None:
+    first, second, third = queue.submit(job(name="a"), job("x", "y", name="b", after=("a",)), job(after=("b",)))
+    queue.do(verbs.cancel, [third, second, first], queue.now, "ann", "all of it")
+    assert {(row.outcome, row.reason) for row in queue.rows(stages)} == {(Outcome.CANCELLED, "by ann: all of it")}
+
+
+def test_thousands_of_jobs_are_cancelled_held_and_released_together_or_none(queue: Queue) -> None:
+    count = 2 * verbs.TOGETHER + 1
+    numbers = queue.submit(*(job("one", "two") for _ in range(count)))
+    [ended] = queue.submit(job())
+    queue.cancel(ended)
+    before = [queue.rows(table) for table in (jobs, stages, events)]
+    with pytest.raises(Refused, match=f"job {ended} has ended already"):
+        queue.do(verbs.hold, [*numbers, ended], queue.now, "ann")
+    with pytest.raises(Refused, match=f"job {ended} has ended already"):
+        queue.do(verbs.cancel, [*numbers, ended], queue.now, "ann", None)
+    assert [queue.rows(table) for table in (jobs, stages, events)] == before
+    queue.do(verbs.hold, numbers, queue.now, "ann")
+    assert (queue.in_line(), tallies.lines(queue.connection)) == ([], {})
+    with pytest.raises(Refused, match=f"job {ended} is not held"):
+        queue.do(verbs.release, [*numbers, ended], queue.now, "ann")
+    assert queue.in_line() == []
+    queue.do(verbs.release, numbers, queue.now, "ann")
+    assert len(queue.in_line()) == count
+    assert queue.do(verbs.cancel, numbers, queue.now, "ann", None) == []
+    assert {row.outcome for row in queue.rows(jobs)} == {Outcome.CANCELLED}
+
+
+def test_of_ones_own_those_are_meant_of_which_a_verb_makes_sense(queue: Queue) -> None:
+    def mine(verb: str, *, waiting: bool = False, limit: int = 9) -> list[int]:
+        return queue.do(read.mine, 1000, verb, waiting=waiting, limit=limit)
+
+    running, waiting, held = queue.submit(job(priority=9), job(needs={"CPU": 9}), job(hold=True))
+    [ended] = queue.submit(job())
+    queue.cancel(ended)
+    queue.step()
+    assert mine("cancel") == [held, waiting, running]
+    assert mine("cancel", waiting=True) == [held, waiting]
+    assert mine("cancel", limit=1) == [held]
+    assert (mine("hold"), mine("release")) == ([waiting, running], [held])
+    assert queue.do(read.mine, 1001, "cancel", waiting=False, limit=9) == []

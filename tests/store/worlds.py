@@ -60,16 +60,16 @@ class Queue:
         return self.do(submit, specs, user, 1000, self.now)
 
     def cancel(self, job: int, reason: str | None = None) -> list[int]:
-        return self.do(verbs.cancel, job, self.now, "ann", reason)
+        return self.do(verbs.cancel, [job], self.now, "ann", reason)
 
     def retry(self, job: int, from_stage: str | None = None) -> None:
         self.do(verbs.retry, job, self.now, "ann", from_stage)
 
     def hold(self, job: int) -> None:
-        self.do(verbs.hold, job, self.now, "ann")
+        self.do(verbs.hold, [job], self.now, "ann")
 
     def release(self, job: int) -> None:
-        self.do(verbs.release, job, self.now, "ann")
+        self.do(verbs.release, [job], self.now, "ann")
 
     def pool(self, name: str, slots: int | None = None, paused: bool | None = None) -> None:
         self.do(verbs.set_pool, name, self.now, "ann", slots, paused)
