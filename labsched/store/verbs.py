@@ -49,9 +49,7 @@ def cancel(connection: sa.Connection, job_ids: Sequence[int], at: float, user: s
         live = _LIVE.rows(connection, ids=numbers(part))
         open_ = [row.id for row in live if row.state in OPEN]
         _STOP.run(connection, ids=numbers(open_), at=at, by=user, why=words)
-        record_all(
-            connection, [("job.cancelled", job, {"at": at, "user": user, "data": {"reason": reason}}) for job in part]
-        )
+        _tell(connection, "job.cancelled", part, at, user, {"reason": reason})
         # All together: a stage is cancelled by a person, not skipped for want of the one before.
         waiting = [row for row in live if row.state == State.WAITING]
         move(connection, [Step(row, State.ENDED, at, Outcome.CANCELLED, words, user) for row in waiting])
@@ -105,7 +103,8 @@ def hold(connection: sa.Connection, job_ids: Sequence[int], at: float, user: str
     for part in _parts(job_ids):
         _refuse_ended(connection, part)
         _HOLD.run(connection, ids=numbers(part), by=user)
-        _told(connection, "job.held", part, at, user)
+        _tell(connection, "job.held", part, at, user)
+        refresh(connection, part)
 
 
 def release(connection: sa.Connection, job_ids: Sequence[int], at: float, user: str) -> None:
@@ -114,7 +113,8 @@ def release(connection: sa.Connection, job_ids: Sequence[int], at: float, user: 
         if (free := _FREE.scalar(connection, ids=numbers(part))) is not None:
             raise Refused(f"job {free} is not held")
         _RELEASE.run(connection, ids=numbers(part))
-        _told(connection, "job.released", part, at, user)
+        _tell(connection, "job.released", part, at, user)
+        refresh(connection, part)
 
 
 def _parts(job_ids: Sequence[int]) -> Iterator[Sequence[int]]:
@@ -127,9 +127,16 @@ def _refuse_ended(connection: sa.Connection, job_ids: Sequence[int]) -> None:
         raise Refused(f"job {ended} has ended already")
 
 
-def _told(connection: sa.Connection, kind: str, job_ids: Sequence[int], at: float, user: str) -> None:
-    record_all(connection, [(kind, job, {"at": at, "user": user}) for job in job_ids])
-    refresh(connection, job_ids)
+def _tell(
+    connection: sa.Connection,
+    kind: str,
+    job_ids: Sequence[int],
+    at: float,
+    user: str,
+    data: Mapping[str, str | None] | None = None,
+) -> None:
+    """An event for each of these jobs."""
+    record_all(connection, [(kind, job, {"at": at, "user": user, "data": data}) for job in job_ids])
 
 
 def declare_pools(connection: sa.Connection, wanted: dict[str, int], at: float) -> None:

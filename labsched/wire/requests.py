@@ -23,8 +23,8 @@ class Verb(Struct, frozen=True, kw_only=True):
     once it is true: a cancel when the last process is gone.
     """
 
-    jobs: tuple[str, ...] = ()
-    mine: bool = False  # not for retry
+    jobs: tuple[str, ...]
+    mine: bool = False  # not for retry, and not where jobs are named
     waiting: bool = False
     reason: str | None = None  # cancel
     from_stage: str | None = None  # retry

@@ -22,7 +22,7 @@ from tests.end_to_end.typed import labsched as typed
 from tests.worlds import QUICK, World, chain, command, eventually, world
 
 SOURCE = Path(labsched.__file__).parent
-OF_CODE = re.compile(r'(?:record[(,]|told\.append\(\()(?:\s*\w+,)?\s*"([a-z]+\.[a-z_]+)"')
+OF_CODE = re.compile(r'(?:(?:record|_tell)[(,]|told\.append\(\()(?:\s*\w+,)?\s*"([a-z]+\.[a-z_]+)"')
 
 
 @dataclass(frozen=True)
