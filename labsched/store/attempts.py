@@ -27,30 +27,28 @@ _HOW = (
     "bytes_written",
     "oom",
 )
-_OF_ATTEMPT = ("id", "stage_id", "number", "folder", "boot_id")
-_OF_STAGE = ("job_id", "name", "state", "argv", "cwd", "env", "outputs", "needs", "alone")
-_LIMITS = ("time_limit", "memory", "stop_at")
-_ATTEMPTS = (
-    sa.select(
-        *(attempts.c[name] for name in _OF_ATTEMPT),
-        *(stages.c[name] for name in (*_OF_STAGE, *_LIMITS)),
-        *(environments.c.variables, jobs.c.uid, jobs.c.user, jobs.c.limits),
-    )
+_OF_OTHERS = (environments.c.variables, jobs.c.uid, jobs.c.user, jobs.c.limits)
+_OPEN = Prepared(
+    sa.select(attempts.c.id.label("attempt"), attempts.c.number, attempts.c.folder, attempts.c.boot_id)
+    .add_columns(stages, *_OF_OTHERS)
     .join_from(attempts, stages)
     .join(jobs, jobs.c.id == stages.c.job_id)
     .join(environments)
     .where(attempts.c.ended_at.is_(None))
+    .order_by(stages.c.id)
 )
-_OPEN = Prepared(_ATTEMPTS.order_by(attempts.c.stage_id))
-_OPENED = Prepared(_ATTEMPTS.where(attempts.c.stage_id.in_(listed())))
 _STAGES = Prepared(
     sa.select(
         stages,
+        *_OF_OTHERS,
         sa.select(sa.func.max(attempts.c.number))
         .where(attempts.c.stage_id == stages.c.id)
         .scalar_subquery()
         .label("tried"),
-    ).where(stages.c.id.in_(listed()))
+    )
+    .join(jobs, jobs.c.id == stages.c.job_id)
+    .join(environments)
+    .where(stages.c.id.in_(listed()))
 )
 _NEW = Prepared(
     attempts.insert().values(
@@ -126,56 +124,61 @@ def step(
     if drain:
         return Turn([], None)
     next_at = due(connection, now)
-    starts = plan(snapshot(connection, shares), now).starts
-    return Turn(_open(connection, [start.stage for start in starts], now, boot_id), next_at)
+    seen = snapshot(connection, shares)
+    starts = plan(seen, now).starts
+    return Turn(_open(connection, [start.stage for start in starts], now, boot_id, seen.pools), next_at)
 
 
 def open_attempts(connection: sa.Connection) -> list[Open]:
     """The attempts that have not ended, in the order of their stages."""
     known = all_pools(connection)
-    return [_as_open(row, known) for row in _OPEN.rows(connection)]
+    return [
+        _as_open(row, row.attempt, row.number, row.folder, row.boot_id, State(row.state), known)
+        for row in _OPEN.rows(connection)
+    ]
 
 
-def _as_open(row: Row, known: Mapping[str, Pool]) -> Open:
+def _as_open(
+    stage: Row, attempt: int, number: int, folder: str, boot_id: str, state: State, known: Mapping[str, Pool]
+) -> Open:
     return Open(
-        id=row.id,
-        stage=row.stage_id,
-        job=row.job_id,
-        number=row.number,
-        stage_name=row.name,
-        folder=row.folder,
-        boot_id=row.boot_id,
-        state=State(row.state),
-        argv=tuple(row.argv),
-        cwd=row.cwd,
-        env={**row.variables, **row.env},
-        said=tuple(row.env),
-        outputs=tuple(row.outputs),
-        needs=taken(row.needs, row.alone, known),
-        time_limit=row.time_limit,
-        memory=row.memory,
-        uid=row.uid,
-        user=row.user,
-        limits=row.limits,
-        stopping=row.stop_at is not None,
+        id=attempt,
+        stage=stage.id,
+        job=stage.job_id,
+        number=number,
+        stage_name=stage.name,
+        folder=folder,
+        boot_id=boot_id,
+        state=state,
+        argv=tuple(stage.argv),
+        cwd=stage.cwd,
+        env={**stage.variables, **stage.env},
+        said=tuple(stage.env),
+        outputs=tuple(stage.outputs),
+        needs=taken(stage.needs, stage.alone, known),
+        time_limit=stage.time_limit,
+        memory=stage.memory,
+        uid=stage.uid,
+        user=stage.user,
+        limits=stage.limits,
+        stopping=stage.stop_at is not None,
     )
 
 
-def _open(connection: sa.Connection, ids: list[int], now: float, boot_id: str) -> list[Open]:
+def _open(connection: sa.Connection, ids: list[int], now: float, boot_id: str, known: Mapping[str, Pool]) -> list[Open]:
     """Write down that these stages start; their attempts, in the order of the stages given."""
     if not ids:
         return []
     rows = {row.id: row for row in _STAGES.rows(connection, ids=numbers(ids))}
-    for stage in ids:
-        row = rows[stage]
+    opened = []
+    for row in map(rows.__getitem__, ids):
         number = (row.tried or 0) + 1
-        _NEW.run(
-            connection, stage=stage, number=number, folder=f"{row.job_id}/{row.name}.{number}", boot=boot_id, now=now
-        )
+        folder = f"{row.job_id}/{row.name}.{number}"
+        made = _NEW.run(connection, stage=row.id, number=number, folder=folder, boot=boot_id, now=now)
+        assert made.lastrowid is not None
+        opened.append(_as_open(row, made.lastrowid, number, folder, boot_id, State.STARTING, known))
     move(connection, [Step(rows[stage], State.STARTING, now) for stage in ids])
-    known = all_pools(connection)
-    opened = {row.stage_id: _as_open(row, known) for row in _OPENED.rows(connection, ids=numbers(ids))}
-    return [opened[stage] for stage in ids]
+    return opened
 
 
 def _learn(connection: sa.Connection, facts: list[Fact]) -> None:

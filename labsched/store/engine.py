@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from labsched.errors import LabschedError, TryLater
 from labsched.faults import point
+from labsched.store.prepared import driver
 
 T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
@@ -91,38 +92,35 @@ class Worker:
                     return
 
     def _together(self, connection: sa.Connection, batch: list[tuple[Work[Any], asyncio.Future[Any]]]) -> None:
+        raw = driver(connection)  # SQLAlchemy knows nothing of our transactions
+        alone = len(batch) == 1
         results: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
         try:
-            connection.exec_driver_sql(self._begin)
+            raw.execute(self._begin)
             for work, future in batch:
-                connection.exec_driver_sql("SAVEPOINT work")
+                if not alone:
+                    raw.execute("SAVEPOINT work")
                 try:
                     results.append((future, work(connection), None))
                 except Exception as error:  # handed to whoever asked for the work
-                    if not _in_transaction(connection):
+                    if alone or not raw.in_transaction:
                         raise  # a full disk: SQLite has undone all of the batch, this savepoint too
-                    connection.exec_driver_sql("ROLLBACK TO work")
+                    raw.execute("ROLLBACK TO work")
                     results.append((future, None, readable(error)))
-                connection.exec_driver_sql("RELEASE work")
+                if not alone:
+                    raw.execute("RELEASE work")
             if self._writes:
                 point("store.written")
-            connection.exec_driver_sql("COMMIT")
+            raw.execute("COMMIT")
             if self._writes:
                 point("store.committed")
         except Exception as error:  # nothing of the batch is on disk: everybody is told so
             failed = readable(error)
             results = [(future, None, failed) for _, future in batch]
-            if _in_transaction(connection):
-                connection.exec_driver_sql("ROLLBACK")
+            if raw.in_transaction:
+                raw.execute("ROLLBACK")
         connection.rollback()  # forgets SQLAlchemy's own idea of a transaction; SQLite's has ended above
-        for future, result, failure in results:
-            future.get_loop().call_soon_threadsafe(_settle, future, result, failure)
-
-
-def _in_transaction(connection: sa.Connection) -> bool:
-    """What SQLite itself says; SQLAlchemy knows nothing of our transactions."""
-    raw: Any = connection.connection.dbapi_connection
-    return bool(raw.in_transaction)
+        results[0][0].get_loop().call_soon_threadsafe(_settle, results)
 
 
 def readable(error: Exception) -> Exception:
@@ -146,14 +144,15 @@ def readable(error: Exception) -> Exception:
     return error
 
 
-def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-    if future.done():  # whoever asked has gone
-        if error is not None and not isinstance(error, LabschedError):
-            future.get_loop().call_exception_handler({"message": "work failed for nobody", "exception": error})
-    elif error is not None:
-        future.set_exception(error)
-    else:
-        future.set_result(result)
+def _settle(results: list[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:
+    for future, result, error in results:
+        if future.done():  # whoever asked has gone
+            if error is not None and not isinstance(error, LabschedError):
+                future.get_loop().call_exception_handler({"message": "work failed for nobody", "exception": error})
+        elif error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
 
 
 class Store:
