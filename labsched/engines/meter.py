@@ -11,8 +11,9 @@ import time
 from labsched.engines import processes
 from labsched.engines.cgroups import Group
 
-FIRST_S, PERIOD_S, WATCH_S = 0.02, 1.0, 0.2
+FIRST_S, PERIOD_S, LONGEST_S, WATCH_S = 0.02, 1.0, 30.0, 0.2
 LONGER = 1.25  # from one pause to the next: what comes in seconds ends in seconds
+PART = 60  # of its age, a pause longer than PERIOD_S: what has run for days need not be looked at each second
 SHARE, WATCH_SHARE = 100, 20  # of a processor, looking takes no more than one part of so many
 OURS = 3_000_000  # bytes that a fork of the shim's own may take before it is the command
 
@@ -49,9 +50,12 @@ class Meter:
         self._peak = processes.resident(command) or 0
         self._cache = 0
         self._own = processes.resident(root) or 0
-        self._period, self._share = (PERIOD_S, SHARE) if limit is None else (WATCH_S, WATCH_SHARE)
-        self._pause = FIRST_S if group is None else self._period
-        self.next = time.monotonic() + self._pause
+        # Of a whole group that it kills at once, the kernel needs nobody to look.
+        self._watched = limit is not None and not (group is not None and group.v2)
+        self._share = WATCH_SHARE if self._watched else SHARE
+        self._pause = FIRST_S if group is None else WATCH_S if self._watched else PERIOD_S
+        self._began = time.monotonic()
+        self.next = self._began + self._pause
 
     def look(self) -> None:
         """Look now; `next` is when to look again (of time.monotonic)."""
@@ -62,8 +66,10 @@ class Meter:
             else:
                 self._look_at_group(self._group)
         cost = time.process_time() - began
-        self._pause = min(self._pause * LONGER, self._period)
-        self.next = time.monotonic() + max(self._pause, cost * self._share)
+        now = time.monotonic()
+        longest = WATCH_S if self._watched else min(max(PERIOD_S, (now - self._began) / PART), LONGEST_S)
+        self._pause = min(self._pause * LONGER, longest)
+        self.next = now + max(self._pause, cost * self._share)
 
     def peak(self, largest: int) -> int:
         """Bytes that it had at most, once all of it has ended and been waited for; `largest`: of one process of it."""
