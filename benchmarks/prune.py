@@ -15,7 +15,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.filled import fill
@@ -58,45 +59,63 @@ def measure(scratch: Path, state: Path, seconds: float | None) -> None:
         words = [sys.executable, "-m", "labsched", "daemon", "--state", "state", "--socket", "s"]
         daemon = subprocess.Popen(words, cwd=scratch, stdout=log, stderr=log)
     client = Client(scratch / "s", timeout=600)
-    took: dict[str, list[float]] = {"status": [], "submit": []}
     most = {"memory": 0, "wal": 0}
-    over = threading.Event()
     try:
         ready(client, daemon)
         before, memory = (state / "queue.db").stat().st_size, resident(daemon.pid)
-        others = threading.Thread(target=ask, args=(Client(scratch / "s", timeout=60), took, over))
+        with asking(scratch) as took:
+            time.sleep(BEFORE_S)
+        tell("before", took)
+        over = threading.Event()
         watch = threading.Thread(target=sizes, args=(state, daemon.pid, most, over))
-        for thread in (others, watch):
-            thread.start()
+        watch.start()
         began = time.monotonic()
         last = Pruned()
         try:
-            for so_far in client.post_lines("prune", Prune(before=0.0), Pruned, timeout=600):
-                last = so_far
-                if seconds is not None and time.monotonic() > began + seconds:
-                    break
+            with asking(scratch) as took:
+                for so_far in client.post_lines("prune", Prune(before=0.0), Pruned, timeout=600):
+                    last = so_far
+                    if seconds is not None and time.monotonic() > began + seconds:
+                        break
         finally:
             over.set()
-            others.join()
             watch.join()
         length = time.monotonic() - began
-        wal = state / "queue.db-wal"
         print(f"{last.jobs} jobs in {length:.0f} s: {last.jobs / length:.0f} a second, {len(last.errors)} errors")
-        for what, all_of_it in took.items():
-            ms = sorted(1000 * one for one in all_of_it)
-            parts = ", ".join(f"{name} {ms[int(part * (len(ms) - 1))]:.1f}" for name, part in PARTS)
-            print(f"{what}: {len(ms)} times, ms: {parts}")
+        tell("meanwhile", took)
         print(f"memory of the daemon: {memory / MB:.0f} MB before, {most['memory'] / MB:.0f} MB at most")
-        after = (state / "queue.db").stat().st_size
+        after, wal = (state / "queue.db").stat().st_size, (state / "queue.db-wal").stat().st_size
         print(f"queue.db: {before / MB:.0f} MB before, {after / MB:.0f} MB after")
-        print(f"its write-ahead log: {most['wal'] / MB:.0f} MB at most, {wal.stat().st_size / MB:.0f} MB after")
+        print(f"its write-ahead log: {most['wal'] / MB:.0f} MB at most, {wal / MB:.0f} MB after")
     finally:
         daemon.send_signal(signal.SIGTERM)
         daemon.wait(60)
         sys.stdout.write((scratch / "log").read_text())
 
 
+BEFORE_S = 10.0
 PARTS = (("median", 0.5), ("99 %", 0.99), ("max", 1.0))
+
+
+@contextmanager
+def asking(scratch: Path) -> Iterator[dict[str, list[float]]]:
+    """Ask as others do, all the while; the seconds that each answer took, by question."""
+    took: dict[str, list[float]] = {"status": [], "submit": []}
+    over = threading.Event()
+    others = threading.Thread(target=ask, args=(Client(scratch / "s", timeout=60), took, over))
+    others.start()
+    try:
+        yield took
+    finally:
+        over.set()
+        others.join()
+
+
+def tell(when: str, took: dict[str, list[float]]) -> None:
+    for what, all_of_it in took.items():
+        ms = sorted(1000 * one for one in all_of_it)
+        parts = ", ".join(f"{name} {ms[int(part * (len(ms) - 1))]:.1f}" for name, part in PARTS)
+        print(f"{what}, {when}: {len(ms)} times, ms: {parts}")
 
 
 def ready(client: Client, daemon: "subprocess.Popen[bytes]") -> None:
