@@ -45,6 +45,7 @@ class Desk:
         self.config = config
         self.config_file = config_file
         self.config_trouble: str | None = None  # why the file could not take the place of what was read before
+        self.reloaded = asyncio.Event()  # set when the configuration was read again
         self.state = state
         self.peers = peers
         self.since = time.monotonic()

@@ -25,7 +25,6 @@ from labsched.wire.messages import Pruned
 log = logging.getLogger(__name__)
 DAY_S = 24 * 3600.0
 FIRST_S = 5.0  # after the start
-LOOK_S = 30.0  # between looks whether it is time
 GB = 10**9
 NOTHING = "prune what? give --before 90d, --logs-over 100G or --keep 1000; or set [prune] in the configuration"
 
@@ -58,15 +57,17 @@ class Pruning:
     async def daily(self) -> None:
         """Once a day, and when the configuration has changed: what that says. For ever; ends by being cancelled."""
         await asyncio.sleep(FIRST_S)
-        done: tuple[Prune, float] | None = None
+        done, following = None, 0.0
         while True:
+            self.desk.reloaded.clear()
             settings = self.desk.config.prune
             wanted = _configured(settings, dry_run=False)
-            due = done is None or done[0] != settings or time.monotonic() >= done[1] + DAY_S
-            if wanted is not None and due:
+            if wanted is not None and (settings != done or time.monotonic() >= following):
                 await self._by_itself(wanted)
-                done = settings, time.monotonic()
-            await asyncio.sleep(LOOK_S)
+                done, following = settings, time.monotonic() + DAY_S
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if wanted is None else following - time.monotonic()):
+                    await self.desk.reloaded.wait()
 
     async def _by_itself(self, wanted: requests.Prune) -> None:
         last = Pruned()

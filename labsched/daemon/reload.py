@@ -90,6 +90,7 @@ class Reload:
         desk.config, desk.config_file, desk.config_trouble = config, file, None
         assert desk.loop.engine is not None
         desk.loop.engine.configure(config.daemon.stop_grace, config.daemon.nice, config.limits.log_size)
+        desk.reloaded.set()
         desk.loop.bus.changed()
         desk.loop.wake()
         return wire.Reloaded(str(file) if file else None, tuple(every), restart)

@@ -14,8 +14,8 @@ import pytest
 
 from labsched.errors import LabschedError
 from labsched.store.health import broken, damage
-from labsched.wire.messages import Event, History, Pruned
-from labsched.wire.requests import Prune
+from labsched.wire.messages import Event, History, Pruned, Reloaded
+from labsched.wire.requests import Prune, Reload
 from tests.end_to_end.typed import labsched
 from tests.worlds import QUICK, World, chain, command, eventually, world
 
@@ -206,3 +206,11 @@ def test_it_happens_by_itself_as_the_configuration_says() -> None:
 def events(it: World) -> list[Event]:
     lines = labsched(it, "events", "--json", "--since", "0").splitlines()
     return [msgspec.json.decode(line, type=Event) for line in lines]
+
+
+def test_a_configuration_that_is_read_again_is_followed_at_once() -> None:
+    with world() as it:
+        it.wait(*it.submit(command("true"), command("true")))
+        (it.folder / "config.toml").write_text(f"{QUICK}[prune]\nafter_days = 0.000001\nkeep = 1\n")
+        it.client.post("config/reload", Reload(), Reloaded)
+        eventually(lambda: len(history(it)) == 1, 25)
