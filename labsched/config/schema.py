@@ -86,7 +86,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     streams_per_user: Annotated[int, key("logs, and the like, that one person reads or follows at a time", ge=1)] = 256
     request_size: Annotated[
         int, key("bytes of a request: the jobs of one `labsched add --from`, for example", fixed=True, ge=65_536)
-    ] = 16 * 1024**2
+    ] = 32 * 1024**2
     patience: Annotated[
         float, key("seconds that a request may take to come, and an answer to be taken, before it is given up", gt=0)
     ] = 30.0

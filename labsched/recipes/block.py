@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from labsched.core.spec import JobSpec, Retry, StageSpec
 from labsched.errors import BadRequest
@@ -14,8 +13,7 @@ REFERENCES = ("none", "car", "war")
 _PART = re.compile(r"[\w+=@,%][\w .+=@,%-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class BlockRequest:
+class BlockRequest(NamedTuple):
     """What a person says of a block; None means as the configuration says."""
 
     block: str
@@ -29,19 +27,17 @@ class BlockRequest:
     again: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Expanded:
+class Expanded(NamedTuple):
     """A block's job, and where its files are (for whoever wants to look before it is queued)."""
 
     job: JobSpec
     source: str
     target: str
     probe: str | None
-    omit: tuple[str, ...] = field(default=())
+    omit: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One line of the lab's file, and which."""
 
     block: str
