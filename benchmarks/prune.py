@@ -27,7 +27,7 @@ from labsched.wire.messages import Daemon, Pruned, Status, Submitted
 from labsched.wire.requests import Prune, Submit
 
 MB = 1e6
-FILES = ("lock", "spec.json", "begun", "started.json", "log", "exit.json")
+FILES = ("record", "log")
 PAUSE_S = 0.05  # between two requests
 
 

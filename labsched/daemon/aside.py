@@ -44,11 +44,11 @@ class Found:
         """How it ended, or that it runs, in words."""
         if self.live:
             return "runs"
-        written = rundir.read(str(self.path), rundir.EXIT)
-        if written is None:
-            return "nobody knows how it ended" if rundir.has_begun(str(self.path)) else "it never began"
+        said = rundir.record(str(self.path))
+        if said.ended is None:
+            return "nobody knows how it ended" if said.begun is not None else "it never began"
         order = Order(0, str(self.path), (), "/", {}, (), None, "")
-        fact: Ended = ends.fact(order, written)
+        fact: Ended = ends.fact(order, said.ended)
         return f"{fact.outcome}" + (f": {fact.reason}" if fact.reason else "")
 
 

@@ -37,7 +37,7 @@ def fact(order: Order, written: bytes | dict[str, object]) -> Ended:
     try:
         ended = _read(written)
     except msgspec.ValidationError as error:  # nobody but a person with an editor writes such a thing
-        unreadable = f"{order.folder}/{rundir.EXIT} makes no sense ({error}), so nobody knows how it ended"
+        unreadable = f"{order.folder}/{rundir.RECORD} makes no sense ({error}), so nobody knows how it ended"
         return Ended(order.attempt, wall.now(), Outcome.LOST, unreadable)
     outcome, reason = _judge(order, ended)
     return Ended(

@@ -38,6 +38,6 @@ class Left(NamedTuple):
 
 
 def of(known: Mapping[str, Any]) -> Left:
-    """By what its shim has noted (`rundir.LOCK`)."""
+    """By what its shim has noted when it began (`rundir.Record`)."""
     where = known.get("group")
     return Left(os.fsencode(known["mark"]), known["uid"], Group(*where) if where else None)

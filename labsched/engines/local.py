@@ -131,7 +131,7 @@ class Local:
     def look(self, folder: str, *, memory: bool = True) -> Look:
         """See `base.Engine`."""
         fraction, note = rundir.progress(folder)
-        started = rundir.read(folder, rundir.STARTED)
+        started = rundir.record(folder).started
         if started is None:
             return Look(fraction, note, stuck=self._stuck.get(folder))
         held = self._held(folder, started) if memory else None
@@ -240,8 +240,7 @@ class Local:
 
     def _find_now(self, order: Order) -> None:
         """Look at an attempt's folder and do what it asks for: watch, tell the end, or start what never began."""
-        # Looked at before the lock: whoever has begun held it by then, so one that is free is so for good.
-        begun = rundir.has_begun(order.folder)
+        begun = rundir.record(order.folder).begun
         pid = rundir.holder(order.folder)
         if pid:
             try:
@@ -255,12 +254,14 @@ class Local:
             if order.attempt in self._stopping:
                 self._running[order.attempt].stop()
             return self._see_begin(order)
-        ended = rundir.read(order.folder, rundir.EXIT)
-        if ended is not None:
-            return self._settle(order, ended)
+        said = rundir.record(order.folder)
+        if said.ended is not None:
+            return self._settle(order, said.ended)
         if order.boot_id != self._boot_id:
             return self._end(order, "the machine was rebooted while it ran", Outcome.LOST)
-        if begun:
+        if said.begun is not None:
+            if begun is None:  # it may have begun, and hold the lock, since we looked at that
+                return self._find_now(order)
             if order.attempt not in self._sweeps:
                 self._sweeps[order.attempt] = asyncio.create_task(self._sweep(order))
             return None
@@ -272,7 +273,7 @@ class Local:
             self._waiting[order.attempt] = asyncio.get_running_loop().call_later(DEATH_S, self._find, order)
             return None
         # A shim that an earlier parent forked may still be on its way to the lock.
-        if not rundir.bar(order.folder):
+        if not rundir.bar(order.folder, self._as_submitter):
             return self._find_now(order)
         if stopping:
             return self._end(order, None, Outcome.CANCELLED)
@@ -282,7 +283,7 @@ class Local:
         """Tell when an attempt began whose shim tells nobody; it writes that down a moment after the command began."""
         if order.attempt not in self._running:
             return
-        started = rundir.read(order.folder, rundir.STARTED)
+        started = rundir.record(order.folder).started
         if started is not None:
             self._began(order, started["started"])
         else:
@@ -295,7 +296,7 @@ class Local:
     async def _sweep(self, order: Order) -> None:
         """End what a killed shim has left, for as long as it lives the slot is not free; then tell that it is lost."""
         try:
-            tree = left.of(self._known(order))
+            tree = left.of(rundir.record(order.folder).begun or {**self._spec(order), "group": None})
             while await self._aside(tree.end):
                 await asyncio.sleep(SWEEP_S)
             point("lost.swept", order.folder)
@@ -306,17 +307,12 @@ class Local:
         finally:
             self._sweeps.pop(order.attempt, None)
 
-    def _known(self, order: Order) -> dict[str, Any]:
-        """What can be known of an attempt's processes: by its lock, or (of an older shim) by what else there is."""
-        started = rundir.read(order.folder, rundir.STARTED) or {}
-        return rundir.read(order.folder, rundir.LOCK) or {**self._spec(order), "group": started.get("group")}
-
     async def _aside(self, look: Callable[[], T]) -> T:
         async with self._looking:
             return await asyncio.to_thread(look)
 
     def _end(self, order: Order, reason: str | None, outcome: Outcome = Outcome.FAILED, **known: Any) -> None:
-        started = rundir.read(order.folder, rundir.STARTED)
+        started = rundir.record(order.folder).started
         self._forget(order.attempt)
         began = started["started"] if started else None
         self._tell(Ended(order.attempt, wall.now(), outcome, reason, began=began, **known))
@@ -341,7 +337,7 @@ class Local:
     def _spec(self, order: Order) -> dict[str, Any]:
         env = dict(order.env)
         umask = env.pop(UMASK, "")
-        env[left.MARK] = rundir.progress_path(order.folder, own=self._as_submitter)
+        env[left.MARK] = rundir.progress_path(order.folder, self._as_submitter and order.uid != os.geteuid())
         group = self._shims.fences.group(order.attempt)
         # On version 1 it may take many milliseconds to enter one: only for what needs it.
         if group is not None and not group.v2 and order.memory is None:

@@ -5,6 +5,7 @@ recording would else seem to need all the memory that there is. Standard library
 """
 
 import contextlib
+import functools
 import resource
 import time
 
@@ -16,6 +17,12 @@ LONGER = 1.25  # from one pause to the next: what comes in seconds ends in secon
 PART = 60  # of its age, a pause longer than PERIOD_S: what has run for days need not be looked at each second
 SHARE, WATCH_SHARE = 100, 20  # of a processor, looking takes no more than one part of so many
 OURS = 3_000_000  # bytes that a fork of the shim's own may take before it is the command
+
+
+@functools.lru_cache(maxsize=1)
+def _at_first(shim: int) -> int:
+    """What a shim has itself; it hardly changes."""
+    return processes.resident(shim) or 0
 
 
 class Used:
@@ -49,7 +56,7 @@ class Meter:
         self._limit = limit
         self._peak = processes.resident(command) or 0
         self._cache = 0
-        self._own = processes.resident(root) or 0
+        self._own = _at_first(root)
         # Of a whole group that it kills at once, the kernel needs nobody to look.
         self._watched = limit is not None and not (group is not None and group.v2)
         self._share = WATCH_SHARE if self._watched else SHARE

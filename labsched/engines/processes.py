@@ -5,6 +5,7 @@ which matters where the daemon asks while stages start.
 """
 
 import contextlib
+import functools
 import os
 import signal
 import time
@@ -184,6 +185,16 @@ def oom_kills() -> int:
             if line.startswith(b"oom_kill "):
                 return int(line.split()[1])
     return 0
+
+
+def recent_oom_kills() -> int:
+    """As `oom_kills`, a second old at most: it takes long to ask for something that hardly ever changes."""
+    return _oom_kills_of(int(time.monotonic()))
+
+
+@functools.lru_cache(maxsize=1)
+def _oom_kills_of(_second: int) -> int:
+    return oom_kills()
 
 
 class Memory:

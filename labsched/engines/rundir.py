@@ -1,15 +1,15 @@
 """An attempt's folder: the files in which shim and daemon meet, whoever of them dies in between.
 
 ====================  ===============================================================================================
-``lock``              held (fcntl) by the shim until the end is known; says by what its processes can be found
-``begun``             made once, exclusively, before the command is started: no attempt ever starts twice; a link to
-                      nowhere, made by the daemon, where it is never to start
-``started.json``      the command's pid and time of start, unless it is over at once
+``record``            locked (fcntl) by the shim until the end is known. A line of JSON for each thing that is known:
+                      ``begun``, before the command is started, with what its processes can be found by; ``started``,
+                      unless it is over at once; ``ended``. Or ``barred``, by the daemon: it is never to start
 ``log``               what the command writes, from both its streams, as it writes it
 ``progress``          ``FRACTION MESSAGE``, written by the command where it cares to
-``own/``              only where stages run as their submitters: a folder that is theirs, with ``progress`` in it
-``exit.json``         how it ended; written last, whole or not at all
+``own/``              only where stages run as their submitters: a folder of theirs, with ``progress`` in it
 ====================  ===============================================================================================
+
+Whoever writes to the record holds its lock, and a line is there once it has its end; so no attempt starts twice.
 
 All but ``log`` and what is in ``own`` is the daemon's and closed to others. A submitter may do anything to what is
 theirs: it is opened without following links, and without waiting for whatever was put there.
@@ -18,54 +18,89 @@ Standard library only, and little of it: the shim imports this.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import re
 import stat
 import struct
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
-from labsched.faults import point
-
-LOCK, BEGUN, STARTED, LOG, PROGRESS, EXIT = "lock", "begun", "started.json", "log", "progress", "exit.json"
-OWN = "own"
-_NOBODY = "nobody"
+RECORD, LOG, PROGRESS, OWN = "record", "log", "progress", "own"
 _CAREFUL = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock on 64-bit Linux: type, whence, start, len, pid
 _ESCAPE = re.compile(rb"\x1b\[[0-9;?]*[ -/]*[@-~]")
 TAIL = 8_192
 
 
-def write(folder: str, name: str, value: object) -> None:
-    """Write a value as JSON, whole or not at all: under a name of its own first, then renamed."""
-    path = os.path.join(folder, name)
-    temporary = f"{path}.{os.getpid()}"
-    with open(temporary, "w", opener=_private) as file:
-        file.write(json.dumps(value))  # at once, not dump: that writes it in a hundred pieces
-    point("file.unnamed", path)
-    os.replace(temporary, path)
+class Record(NamedTuple):
+    """What a record says; None for what it does not."""
+
+    begun: dict[str, Any] | None = None
+    started: dict[str, Any] | None = None
+    ended: dict[str, Any] | None = None
+    barred: dict[str, Any] | None = None
 
 
-def _private(path: str, flags: int) -> int:
-    """The environment of a stage is nobody's but its owner's; the log alone is for the group."""
-    return os.open(path, flags, 0o600)
-
-
-def read(folder: str, name: str) -> dict[str, Any] | None:
-    """The value that `write` wrote; None where there is none, or none that is whole (a power cut)."""
+def record(folder: str) -> Record:
+    """What is known of an attempt. Raises OSError, unless there is nothing."""
     try:
-        with open(os.path.join(folder, name)) as file:
-            value = json.load(file)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        with open(os.path.join(folder, RECORD), "rb") as file:
+            return _said(file.read())
+    except (FileNotFoundError, NotADirectoryError):
+        return Record()
+
+
+def _said(data: bytes) -> Record:
+    found: dict[str, Any] = {}
+    for line in data.split(b"\n")[:-1]:  # what has no end was cut short by a power cut
+        with contextlib.suppress(ValueError):
+            value = json.loads(line)
+            if isinstance(value, dict):
+                found.update((name, more) for name, more in value.items() if isinstance(more, dict))
+    return Record(*(found.get(name) for name in Record._fields))
+
+
+def lock(folder: str) -> int | None:
+    """Be the one who has this attempt until the descriptor is closed; None where somebody has it. Raises OSError."""
+    fd = os.open(os.path.join(folder, RECORD), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        os.close(fd)
         return None
-    return value if isinstance(value, dict) else None
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def begin(fd: int, known: dict[str, Any]) -> bool:
+    """Write down, in the record that we hold, that the command is started; False where somebody has begun before, or
+    nobody may. Raises OSError."""
+    data = os.pread(fd, os.fstat(fd).st_size, 0)
+    said = _said(data)
+    if said.begun is not None or said.barred is not None:
+        return False
+    os.ftruncate(fd, data.rfind(b"\n") + 1)
+    note(fd, "begun", known)
+    return True
+
+
+def note(fd: int, what: str, known: dict[str, Any]) -> None:
+    """Add to the record that we hold, a whole line or nothing. Raises OSError."""
+    line = json.dumps({what: known}).encode() + b"\n"
+    end = os.fstat(fd).st_size
+    if os.pwrite(fd, line, end) < len(line):
+        os.ftruncate(fd, end)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def holder(folder: str) -> int:
-    """The pid of the shim that holds the folder's lock; 0 where none does."""
+    """The pid of the shim that holds the record's lock; 0 where none does."""
     try:
-        fd = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(os.path.join(folder, RECORD), os.O_RDWR | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return 0
     try:
@@ -76,49 +111,25 @@ def holder(folder: str) -> int:
     return 0 if kind == fcntl.F_UNLCK else int(pid)
 
 
-def has_begun(folder: str) -> bool:
-    """Whether a shim has got as far as to start the command."""
-    return os.path.exists(os.path.join(folder, BEGUN))
+def bar(folder: str, open_to_all: bool) -> bool:
+    """Have nobody start the command from now on; False where a shim has got that far, or may. Raises OSError.
 
-
-def lock(folder: str, known: dict[str, Any]) -> int | None:
-    """Be the one who has this attempt until the descriptor is closed; None where somebody has it. Raises OSError.
-
-    `known` is what `read` finds in the lock from then on.
+    There may be no folder yet: a shim that is late would make it, where it can be made.
     """
-    fd = os.open(os.path.join(folder, LOCK), os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(fd, 0)
-        os.write(fd, json.dumps(known).encode())
-    except (BlockingIOError, PermissionError):
-        os.close(fd)
-        return None
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
-
-
-def begin(folder: str) -> bool:
-    """Be the one who starts the command; False where somebody has, or nobody may. Raises OSError."""
-    try:
-        os.close(os.open(os.path.join(folder, BEGUN), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        return False
-    return True
-
-
-def bar(folder: str) -> bool:
-    """Have nobody start the command from now on; False where a shim has got that far already. Raises OSError."""
-    path = os.path.join(folder, BEGUN)
-    try:
-        os.symlink(_NOBODY, path)  # as a file is, it is made once and exclusively
-    except FileExistsError:
-        return os.path.islink(path)
+        make(folder, open_to_all)
     except (FileNotFoundError, NotADirectoryError):
-        return True  # it has no folder, so no shim was asked for
-    return True
+        return True
+    fd = lock(folder)
+    if fd is None:
+        return False
+    try:
+        said = _said(os.pread(fd, os.fstat(fd).st_size, 0))
+        if said.begun is None and said.barred is None:
+            note(fd, "barred", {})
+        return said.begun is None
+    finally:
+        os.close(fd)
 
 
 def make(folder: str, open_to_all: bool) -> bool:
@@ -133,7 +144,7 @@ def make(folder: str, open_to_all: bool) -> bool:
             new = True
         except FileExistsError:
             new = False
-        if stat.S_IMODE(os.stat(path).st_mode) == 0o700:  # new, or left so by a daemon that died here
+        if new or stat.S_IMODE(os.stat(path).st_mode) == 0o700:  # or left so by one who died here
             os.chmod(path, mode)
     return new
 
@@ -143,8 +154,7 @@ def clear(folder: str) -> str | None:
 
     Returns where that is now; None where there was none, or its shim lives.
     """
-    left = (os.path.join(folder, name) for name in (BEGUN, STARTED, EXIT))
-    if not any(map(os.path.lexists, left)) or holder(folder):
+    if record(folder) == Record() or holder(folder):
         return None
     number = 1
     while os.path.lexists(other := f"{folder}.before-{number}"):

@@ -1,10 +1,10 @@
 """What stands by a running stage: one small process that outlives the daemon.
 
 It is forked by the shims' parent (`serve`) and does one attempt after another, as the daemon hands them to it through
-its own socket. For each it makes the attempt's folder, holds its lock until the end is known, starts the command in a
-session of its own with its output in the log, enforces the time limit, ends the whole process tree when it is told to
-(SIGTERM), and writes `exit.json`. What it tells the daemon is only faster than what the folder says: where the daemon
-is gone, it ends with its attempt, and the next daemon finds it by its lock.
+its own socket. For each it makes the attempt's folder, holds the lock of its record until the end is known, starts the
+command in a session of its own with its output in the log, enforces the time limit, ends the whole process tree when it
+is told to (SIGTERM), and writes down how it ended. What it tells the daemon is only faster than what the folder says:
+where the daemon is gone, it ends with its attempt, and the next daemon finds it by its lock.
 
 Standard library only, and little of it: each shim carries what is imported here.
 """
@@ -107,17 +107,17 @@ def _run(link: socket.socket, libc: ctypes.CDLL, spec: dict[str, Any]) -> tuple[
                 _tell(link, "aside", attempt, moved)
                 rundir.make(folder, others)
             point("shim.made", folder)
-            lock = rundir.lock(folder, {"mark": spec["mark"], "uid": spec["uid"], "group": spec["group"]})
-            if lock is None:
+            record = rundir.lock(folder)
+            if record is None:
                 return "taken", attempt
-            stack.callback(os.close, lock)
+            stack.callback(os.close, record)
             point("shim.locked", folder)
             account, log, failure = _prepare(folder, spec)
             if log is not None:
                 stack.callback(os.close, log)
             if signal.sigpending() & TERMINATE:
                 os._exit(0)  # told to end before there is anything to end
-            if not rundir.begin(folder):
+            if not rundir.begin(record, {"mark": spec["mark"], "uid": spec["uid"], "group": spec["group"]}):
                 return "taken", attempt
         except OSError as error:
             return "stuck", attempt, f"{folder} cannot be written: {error.strerror}"
@@ -128,10 +128,10 @@ def _run(link: socket.socket, libc: ctypes.CDLL, spec: dict[str, Any]) -> tuple[
         if log is None:
             ended: dict[str, Any] = {"error": failure, "ended": started}
         else:
-            ended = _command(link, libc, spec, account, log)
+            ended = _command(link, libc, spec, account, log, record)
         ended.setdefault("started", started)
         ended["note"] = rundir.progress(folder)[1]
-        _record(folder, ended)
+        _record(record, ended)
         point("shim.recorded", folder)
     return "ended", attempt, json.dumps(ended)
 
@@ -151,7 +151,8 @@ def _prepare(folder: str, spec: dict[str, Any]) -> tuple[accounts.Account | None
             log = os.open(rundir.LOG, flags, 0o640 if account is None else 0o600, dir_fd=folder_fd)
             if account is not None:
                 os.fchown(log, account.uid, account.gid)
-                rundir.give(folder_fd, account.uid, account.gid)
+                if account.uid != os.geteuid():
+                    rundir.give(folder_fd, account.uid, account.gid)
         finally:
             os.close(folder_fd)
         return account, log, None
@@ -166,7 +167,12 @@ def _prepare(folder: str, spec: dict[str, Any]) -> tuple[accounts.Account | None
 
 
 def _command(
-    link: socket.socket, libc: ctypes.CDLL, spec: dict[str, Any], account: accounts.Account | None, log: int
+    link: socket.socket,
+    libc: ctypes.CDLL,
+    spec: dict[str, Any],
+    account: accounts.Account | None,
+    log: int,
+    record: int,
 ) -> dict[str, Any]:
     """Run the command; returns how it ended, or why it could not be started."""
     folder, started = spec["folder"], wall.now()
@@ -191,7 +197,7 @@ def _command(
     if not tree.ends_within(BEGAN_S):
         with contextlib.suppress(OSError):  # a full disk is no reason to leave the command alone
             known = {"pid": pid, "started": started, "group": spec["group"], "unfenced": spec["unfenced"]}
-            rundir.write(folder, rundir.STARTED, known)
+            rundir.note(record, "started", known)
         point("shim.noted", folder)
         _tell(link, "began", spec["attempt"], repr(started), pid)
     tree.watch(spec["time_limit"])
@@ -227,11 +233,11 @@ def _start(
     return None, start.start(libc, spec, account, output)
 
 
-def _record(folder: str, ended: dict[str, Any]) -> None:
+def _record(record: int, ended: dict[str, Any]) -> None:
     """Write how it ended; where the disk is full, as soon as there is room: until then nobody takes it for lost."""
     while True:
         try:
-            return rundir.write(folder, rundir.EXIT, ended)
+            return rundir.note(record, "ended", ended)
         except OSError as error:
             if error.errno not in start.FULL:
                 raise

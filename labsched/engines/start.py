@@ -28,6 +28,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 PASSES = (*FULL, errno.EROFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # what is no fault of the stage's, and passes
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)  # by Python, and what is ignored stays so across exec
 _SOFT = (resource.RLIMIT_NOFILE, resource.RLIMIT_CORE, resource.RLIMIT_STACK)  # the shim may have another for a moment
+_getrlimit = functools.cache(resource.getrlimit)  # ours do not change
 MAX_WORDS = 65_536  # bytes of what a child says
 
 
@@ -72,11 +73,13 @@ def _is_plain(spec: dict[str, Any], account: Account | None) -> bool:
         return False
     if account is None and os.getuid() != 0 and _has_capabilities():
         return False
-    return all(
-        ours == tuple(limits) or (number in _SOFT and ours[1] == limits[1])
-        for number, limits in spec["limits"]
-        for ours in (resource.getrlimit(number),)
-    )
+    return all(number in _SOFT and had[1] == wanted[1] for number, wanted, had in _other_limits(spec))
+
+
+def _other_limits(spec: dict[str, Any]) -> list[tuple[int, list[int], tuple[int, int]]]:
+    """The resource limits that the command has otherwise than we do: which, its own, ours."""
+    each = ((number, wanted, _getrlimit(number)) for number, wanted in spec["limits"])
+    return [(number, wanted, had) for number, wanted, had in each if had != tuple(wanted)]
 
 
 def _is_ours(account: Account) -> bool:
@@ -98,17 +101,16 @@ def _has_capabilities() -> bool:
 def _spawn(spec: dict[str, Any], account: Account | None, output: int) -> int:
     env = _environment(spec, account)
     ours = os.umask(spec["umask"])
-    limits = [(number, resource.getrlimit(number)) for number, _ in spec["limits"] if number in _SOFT]
+    limits = _other_limits(spec)
     try:
-        for number, wanted in spec["limits"]:
-            if number in _SOFT:
-                resource.setrlimit(number, wanted)
+        for number, wanted, _ in limits:
+            resource.setrlimit(number, (wanted[0], wanted[1]))
         os.chdir(spec["cwd"])
         pid = _spawn_first(spec["argv"], env, output)
     except (OSError, ValueError) as error:
         raise CannotStart(_why(error, spec, env)) from None
     finally:
-        for number, had in limits:
+        for number, _, had in limits:
             resource.setrlimit(number, had)
         os.umask(ours)
         os.chdir("/")

@@ -30,7 +30,7 @@ class Tree:
         self.meter = meter.Meter(os.getpid(), pid, group, memory)
         self.status: int | None = None
         self.killed = False  # a process of it, and not by us
-        self.oom_kills = processes.oom_kills()
+        self.oom_kills = processes.recent_oom_kills()
         self.ending = False  # we have begun to end it
         self.stopped = False
         self.timed_out = False

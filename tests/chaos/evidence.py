@@ -96,7 +96,7 @@ class Evidence:
     logs: dict[Key, bytes]
     heard: list[Event]
     rows: dict[str, list[dict[str, Any]]]  # the tables of the queue
-    exits: dict[str, dict[str, Any] | None] = field(default_factory=dict)  # what `exit.json` says, by JOB/STAGE.N
+    exits: dict[str, dict[str, Any] | None] = field(default_factory=dict)  # the ends in the records, by JOB/STAGE.N
 
     @cached_property
     def runs(self) -> dict[Key, Run]:
@@ -171,9 +171,7 @@ def read_tables(queue: Path) -> dict[str, list[dict[str, Any]]]:
 
 def read_exits(attempts: Path) -> dict[str, dict[str, Any] | None]:
     """What the shims wrote last."""
-    return {
-        f"{folder.parent.name}/{folder.name}": rundir.read(str(folder), rundir.EXIT) for folder in attempts.glob("*/*")
-    }
+    return {f"{folder.parent.name}/{folder.name}": rundir.record(str(folder)).ended for folder in attempts.glob("*/*")}
 
 
 def name_of(key: Key) -> str:

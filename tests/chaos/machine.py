@@ -79,7 +79,7 @@ def _kind(place: Place, pid: int, env: list[bytes], daemon: int) -> tuple[str, s
     for fd in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(OSError):
             target = fd.readlink()
-            if target.name == rundir.LOCK:
+            if target.name == rundir.RECORD:
                 folder = target.parent
                 what = "shim" if rundir.holder(str(folder)) == pid else "nameless"
                 return what, f"{folder.parent.name}/{folder.name}"

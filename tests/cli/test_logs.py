@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from labsched.engines import rundir
 from labsched.wire.messages import LogStart
 from tests.cli.conftest import Labsched, environment
 from tests.cli.samples import JOB
@@ -32,7 +33,7 @@ def test_a_log_is_followed_through_deaths_of_the_daemon_with_nothing_lost_and_no
             eventually(lambda got=got: first.stat().st_size > got + 100)  # type: ignore[misc]
             if not again:
                 (it.folder / "stop").touch()
-                eventually((attempts / "one.1" / "exit.json").exists)
+                eventually(lambda: rundir.record(str(attempts / "one.1")).ended is not None)
             it.start()
             it.submit(chain(["true"]))  # `last` is another job now
             eventually(lambda got=got: out.stat().st_size > got + 100)  # type: ignore[misc]

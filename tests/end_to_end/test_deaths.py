@@ -32,7 +32,7 @@ def test_a_killed_daemon_finds_again_what_ran_and_what_ended_meanwhile() -> None
         it.kill()
         (it.folder / "go").touch()
         attempts = it.folder / "state" / "attempts"
-        eventually((attempts / str(bad) / "run.1" / "exit.json").exists)
+        eventually(lambda: rundir.record(str(attempts / str(bad) / "run.1")).ended is not None)
         it.start()
         ended = it.wait(bad)[0].stages[0].attempts[0]
         assert (ended.exit_code, ended.outcome, ended.reason) == (3, "failed", "exit 3: one")

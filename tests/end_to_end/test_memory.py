@@ -1,6 +1,5 @@
 """A stage's memory, from the command line to the reason that people read."""
 
-import json
 import os
 import signal
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from labsched.core.model import JobSpec, Retry
+from labsched.engines import rundir
 from labsched.engines.rundir import holder
 from labsched.wire.messages import Doctor
 from tests.install.services import service
@@ -84,8 +84,8 @@ def test_a_limit_holds_while_the_daemon_is_dead_and_after() -> None:
         eventually(lambda: all(it.job(n).state == "running" for n in (while_dead, after)))
         it.kill()
         (it.folder / str(while_dead)).touch()
-        exit_json = it.folder / "state" / "attempts" / str(while_dead) / "run.1" / "exit.json"
-        eventually(exit_json.exists)
+        folder = it.folder / "state" / "attempts" / str(while_dead) / "run.1"
+        eventually(lambda: rundir.record(str(folder)).ended is not None)
         it.start()
         assert it.job(after).state == "running"
         (it.folder / str(after)).touch()
@@ -129,7 +129,7 @@ def test_nothing_is_left_of_a_stage_whose_daemon_and_shim_were_both_killed() -> 
         [number] = it.submit(replace(job, stages=(replace(job.stages[0], memory=100 * MB),)))
         eventually(lambda: pid.exists() and pid.read_text() != "" and it.job(number).state == "running")
         folder = it.folder / "state" / "attempts" / str(number) / "run.1"
-        group = Path(json.loads((folder / "started.json").read_text())["group"][0])
+        group = Path((rundir.record(str(folder)).started or {})["group"][0])
         assert group.is_dir()
         it.kill()
         os.kill(holder(str(folder)), signal.SIGKILL)

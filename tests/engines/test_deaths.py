@@ -316,14 +316,22 @@ def in_session(leader: int) -> list[int]:
 
 
 def test_a_barred_attempt_never_begins_and_one_that_has_begun_cannot_be_barred(tmp_path: Path) -> None:
-    (barred := tmp_path / "barred").mkdir()
-    (begun := tmp_path / "begun").mkdir()
+    barred, begun = str(tmp_path / "1/barred.1"), str(tmp_path / "1/begun.1")
     for _ in range(2):
-        assert rundir.bar(str(barred))
-        assert not rundir.begin(str(barred))
-    assert not rundir.has_begun(str(barred))
-    assert rundir.begin(str(begun))
-    assert not rundir.begin(str(begun))
-    assert not rundir.bar(str(begun))
-    assert rundir.has_begun(str(begun))
-    assert rundir.bar(str(tmp_path / "nowhere"))
+        assert rundir.bar(barred, False)
+        assert not begins(barred)
+    assert rundir.record(barred).begun is None
+    rundir.make(begun, False)
+    assert begins(begun)
+    assert not begins(begun)
+    assert not rundir.bar(begun, False)
+    assert rundir.record(begun).begun == {"mark": "x"}
+
+
+def begins(folder: str) -> bool:
+    fd = rundir.lock(folder)
+    assert fd is not None
+    try:
+        return rundir.begin(fd, {"mark": "x"})
+    finally:
+        os.close(fd)

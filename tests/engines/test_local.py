@@ -56,7 +56,7 @@ def test_a_command_gets_its_words_folder_and_environment_and_nothing_else(tmp_pa
             fds = it.order("ls", "-l", "/proc/self/fd")
             await it.run(fds)
             assert b"socket:" not in log(fds.folder)
-            assert b"lock" not in log(fds.folder)
+            assert b"record" not in log(fds.folder)
 
     asyncio.run(go())
 
@@ -273,7 +273,7 @@ def test_a_new_engine_finds_what_runs_and_what_ended_without_it(tmp_path: Path) 
                 await it.began(order)
             await it.engine.close()
             gate.touch()
-            await until((Path(ends.folder) / rundir.EXIT).exists)
+            await until(lambda: rundir.record(ends.folder).ended is not None)
             await it.restart()
             for order in (runs, ends, never):
                 it.engine.adopt(order)
@@ -293,7 +293,8 @@ def test_an_end_that_somebody_has_written_over_is_lost_and_harms_nobody(tmp_path
         async with place(tmp_path) as it:
             order = it.order("true")
             await it.run(order)
-            (Path(order.folder) / rundir.EXIT).write_text('{"ended": "yesterday", "exit_code": 0}')
+            with (Path(order.folder) / rundir.RECORD).open("a") as file:
+                file.write('{"ended": {"ended": "yesterday", "exit_code": 0}}\n')
             await it.restart()
             it.engine.adopt(order)
             ended = await it.end(order)
@@ -326,9 +327,11 @@ def test_a_strangers_process_with_the_shims_pid_is_neither_watched_nor_stopped(t
             async with place(tmp_path) as it:
                 order = it.order("true")
                 Path(order.folder).mkdir()
-                rundir.write(order.folder, rundir.STARTED, {"pid": stranger.pid, "started": 1.0})
-                for name in (rundir.LOCK, rundir.BEGUN):
-                    (Path(order.folder) / name).touch()
+                record = rundir.lock(order.folder)
+                assert record is not None
+                assert rundir.begin(record, {"mark": "MARK=none", "uid": None, "group": None})
+                rundir.note(record, "started", {"pid": stranger.pid, "started": 1.0})
+                os.close(record)
                 assert it.engine.look(order.folder).memory is None
                 it.engine.stop(order.attempt)
                 it.engine.adopt(order)

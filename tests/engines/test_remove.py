@@ -17,7 +17,7 @@ def attempts(tmp_path: Path) -> Path:
     for name in ("1/run.1", "1/run.2"):
         (folder / name / "own").mkdir(parents=True)
         (folder / name / "log").write_bytes(b"x" * 5000)
-        (folder / name / "lock").touch()
+        (folder / name / "record").touch()
     return folder
 
 
@@ -80,7 +80,7 @@ def test_it_may_be_deep_wide_and_closed(attempts: Path) -> None:
 def test_one_whose_shim_lives_stays(attempts: Path) -> None:
     lines = ("import fcntl, sys", "f = open(sys.argv[1], 'r+')", "fcntl.lockf(f, fcntl.LOCK_EX)", "print(flush=True)")
     script = "\n".join((*lines, "sys.stdin.read()"))
-    words = [sys.executable, "-c", script, attempts / "1/run.1/lock"]
+    words = [sys.executable, "-c", script, attempts / "1/run.1/record"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as shim:
         assert shim.stdout is not None
         shim.stdout.readline()

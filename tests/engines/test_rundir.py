@@ -58,20 +58,46 @@ def test_progress_that_is_no_file_is_none(tmp_path: Path) -> None:
     assert rundir.progress(str(tmp_path)) == (None, None)
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"pid": 1', "[1]", "null", "\0\0\0\0"])
-def test_a_value_that_a_power_cut_left_in_half_is_none(text: str, tmp_path: Path) -> None:
-    rundir.write(str(tmp_path), "x.json", {"pid": 1})
-    assert rundir.read(str(tmp_path), "x.json") == {"pid": 1}
-    (tmp_path / "x.json").write_text(text)
-    assert rundir.read(str(tmp_path), "x.json") is None
-    assert rundir.read(str(tmp_path), "y.json") is None
+WHOLE = b'{"begun": {"mark": "x"}}\n{"started": {"pid": 1}}\n{"ended": {"exit_code": 0}}\n'
+
+
+@given(st.integers(0, len(WHOLE)), st.binary(max_size=20))
+def test_a_record_that_a_power_cut_has_shortened_says_what_its_whole_lines_say(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, after: bytes
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "record"
+    folder.mkdir(exist_ok=True)
+    (folder / rundir.RECORD).write_bytes(WHOLE[:cut] + after.replace(b"\n", b""))
+    said = rundir.record(str(folder))
+    lines = WHOLE[:cut].count(b"\n")
+    assert [one is not None for one in said] == [lines > 0, lines > 1, lines > 2, False]
+
+
+@given(st.binary())
+def test_whatever_is_in_a_record_harms_nobody(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    folder = tmp_path_factory.getbasetemp() / "record"
+    folder.mkdir(exist_ok=True)
+    (folder / rundir.RECORD).write_bytes(data)
+    assert all(one is None or isinstance(one, dict) for one in rundir.record(str(folder)))
+    fd = rundir.lock(str(folder))
+    assert fd is not None
+    try:
+        if rundir.begin(fd, {"mark": "y"}):
+            assert rundir.record(str(folder)).begun == {"mark": "y"}
+    finally:
+        os.close(fd)
+
+
+def test_without_a_folder_nothing_is_known(tmp_path: Path) -> None:
+    assert rundir.record(str(tmp_path / "none")) == rundir.Record()
 
 
 def test_the_holder_of_a_lock_is_known_by_its_pid_for_as_long_as_it_lives(tmp_path: Path) -> None:
     assert rundir.holder(str(tmp_path)) == 0
-    (tmp_path / "lock").touch()
+    (tmp_path / "record").touch()
     assert rundir.holder(str(tmp_path)) == 0
-    script = f"import fcntl; f = open({str(tmp_path / 'lock')!r}, 'a'); fcntl.lockf(f, fcntl.LOCK_EX); print(); input()"
+    record = str(tmp_path / "record")
+    script = f"import fcntl; f = open({record!r}, 'a'); fcntl.lockf(f, fcntl.LOCK_EX); print(); input()"
     words = [sys.executable, "-I", "-c", script]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
@@ -79,7 +105,7 @@ def test_the_holder_of_a_lock_is_known_by_its_pid_for_as_long_as_it_lives(tmp_pa
         assert rundir.holder(str(tmp_path)) == other.pid
         other.kill()
     assert rundir.holder(str(tmp_path)) == 0
-    with (tmp_path / "lock").open("a") as ours:
+    with (tmp_path / "record").open("a") as ours:
         fcntl.lockf(ours, fcntl.LOCK_EX)
         assert rundir.holder(str(tmp_path)) == 0  # our own is no shim's
 

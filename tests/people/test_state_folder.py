@@ -39,7 +39,7 @@ def refused(who: User, *ways: Callable[[], object]) -> None:
 def test_nobody_looks_into_what_is_not_theirs(it: World, done: Path, one: User, two: User) -> None:
     state = it.folder / "state"
     files = [state / name for name in os.listdir(state) if (state / name).is_file()]  # noqa: PTH208
-    files += [done / name for name in ("lock", "begun", "started.json", "exit.json")]
+    files += [done / name for name in ("record",)]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files if file.exists()} == {0o600}
     folders = [state, state / "attempts", done.parent, done]
     assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o711}
@@ -59,8 +59,8 @@ def test_nobody_adds_moves_or_removes_anything_there(it: World, done: Path, one:
             lambda: following.mkdir(),
             lambda: (done.parent / "run.2").symlink_to("/etc"),
             lambda: (done / "new").touch(),
-            lambda: (done / "exit.json").unlink(),
-            lambda: (done / "exit.json.1").symlink_to("/etc/passwd"),
+            lambda: (done / "record").unlink(),
+            lambda: (done / "record.1").symlink_to("/etc/passwd"),
             lambda: (state / "queue.db").rename(state / "x"),
             lambda: log.unlink(),
             lambda: log.rename(done / "x"),

@@ -53,20 +53,20 @@ def ends_are_the_journals(it: Evidence) -> Iterator[Violation]:
 
 
 def ends_are_what_the_shims_wrote(it: Evidence) -> Iterator[Violation]:
-    """`exit.json` is the truth: the queue has it, number by number, and calls nothing lost that has one."""
+    """The record is the truth: the queue has its numbers, and calls nothing lost whose end it has."""
     for key, row in it.attempts.items():
         written = it.exits.get(name_of(key))
         if row["ended_at"] is None:
             continue
         if row["outcome"] == "lost" and written is not None and not written.get("stopped"):
-            yield Violation(f"{name_of(key)}: lost, and there is an exit.json: {written}", key[0])
+            yield Violation(f"{name_of(key)}: lost, and its record has an end: {written}", key[0])
         if written is None and row["outcome"] not in ("lost", "cancelled"):
-            yield Violation(f"{name_of(key)}: {row['outcome']}, and there is no exit.json", key[0])
+            yield Violation(f"{name_of(key)}: {row['outcome']}, and its record has no end", key[0])
         if written is not None:
             for name in ("exit_code", "signal"):
                 if written.get(name) != row[name]:
                     yield Violation(
-                        f"{name_of(key)}: {name} {row[name]}, and exit.json has {written.get(name)}", key[0]
+                        f"{name_of(key)}: {name} {row[name]}, and its record has {written.get(name)}", key[0]
                     )
 
 
