@@ -56,9 +56,11 @@ class Desk:
         self._sending: dict[int, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(MAX_SENDING))
 
     async def change(self, work: Callable[[sa.Connection], T]) -> T:
-        result = await self.store.write(work)
+        """Change something in the queue; what may start then is decided in the same transaction, where that can be."""
+        changed = self.store.write.put(work)
+        self.loop.follow()
+        result = await changed
         self.loop.bus.changed()
-        self.loop.wake()
         return result
 
     @asynccontextmanager

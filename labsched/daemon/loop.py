@@ -43,6 +43,8 @@ class Loop:
         self._began: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._awake = asyncio.Event()
+        self._asked: tuple[list[Fact], asyncio.Future[attempts.Turn]] | None = None  # the turn that is under way
+        self._running = False
 
     def tell(self, fact: Fact) -> None:
         """Hear of something that happened to an attempt."""
@@ -56,6 +58,12 @@ class Loop:
         """Have a turn soon."""
         self._awake.set()
 
+    def follow(self) -> None:
+        """Have a turn right after what was given to the store just now."""
+        if self._running and self._asked is None:
+            self._asked = self._ask()
+        self.wake()
+
     async def adopt(self) -> None:
         """Find the attempts of an earlier daemon again."""
         assert self.engine is not None
@@ -68,26 +76,43 @@ class Loop:
     async def run(self) -> None:
         """Turn after turn, for ever; ends by being cancelled."""
         self.wake()
-        while True:
-            await self._awake.wait()
-            self._awake.clear()
-            await self.turn()
+        self._running = True
+        try:
+            while True:
+                await self._awake.wait()
+                self._awake.clear()
+                await self.turn()
+        finally:
+            self._running = False
 
-    async def turn(self) -> None:
-        """One turn."""
-        assert self.engine is not None
+    async def last(self) -> None:
+        """Record what was heard last."""
+        if self._asked is not None:
+            await self.turn()
+        await self.turn()
+
+    def _ask(self) -> "tuple[list[Fact], asyncio.Future[attempts.Turn]]":
         facts, self._heard = self._heard, []
         if facts:
             point("fact.heard", facts)
         if self._began is not None:
             self._began.cancel()
             self._began = None
+        now, boot_id = self.clock.now(), self.clock.boot_id()
         try:
-            turn = await self.store.write(
-                *(attempts.step, facts, self.clock.now(), self.clock.boot_id()),
-                drain=self.draining,
-                shares=self.shares(),
-            )
+            answer = self.store.write.put(attempts.step, facts, now, boot_id, drain=self.draining, shares=self.shares())
+        except TryLater as error:
+            answer = asyncio.get_running_loop().create_future()
+            answer.set_exception(error)
+        return facts, answer
+
+    async def turn(self) -> None:
+        """One turn."""
+        assert self.engine is not None
+        self._asked = self._asked or self._ask()
+        facts, answer = self._asked
+        try:
+            turn = await answer
         except TryLater as error:
             self._heard = facts + self._heard
             if self.trouble is None:
@@ -95,6 +120,8 @@ class Loop:
             self.trouble = str(error)
             asyncio.get_running_loop().call_later(AGAIN_S, self.wake)
             return
+        finally:
+            self._asked = None
         self.trouble = None
         if facts:
             point("fact.committed", facts)

@@ -135,7 +135,7 @@ async def _serve(
         turns.cancel()
         await asyncio.gather(turns, return_exceptions=True)
         point("daemon.draining")
-        await loop.turn()  # what was heard last is recorded, and nothing more is started
+        await loop.last()  # what was heard last is recorded, and nothing more is started
         with contextlib.suppress(TryLater):  # a full disk
             await store.write(record, "daemon.stopped", clock.now(), data={"pid": os.getpid()})
     finally:

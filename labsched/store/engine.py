@@ -67,11 +67,15 @@ class Worker:
 
         Raises what the work raises, and TryLater where the disk is full or the worker is closed.
         """
+        return await self.put(work, *args, **kwargs)
+
+    def put(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> "asyncio.Future[T]":
+        """As a call, but given to the thread at once: what is put one after the other is likely one transaction."""
         if self._closed:  # nobody would ever answer
             raise TryLater("the queue is closed: the daemon is going down")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.put((lambda connection: work(connection, *args, **kwargs), future))
-        return await future
+        return future
 
     def close(self) -> None:
         """Finish what was given, then end."""
