@@ -70,7 +70,10 @@ _BEGUN = Prepared(
 _ENDED = Prepared(
     attempts.update()
     .where(attempts.c.id == sa.bindparam("attempt"))
-    .values({name: sa.bindparam(name) for name in ("ended_at", *_HOW)})
+    .values(
+        {name: sa.bindparam(name) for name in ("ended_at", *_HOW)}
+        | {"started_at": sa.func.coalesce(attempts.c.started_at, sa.bindparam("began"))}
+    )
 )
 
 
@@ -195,7 +198,8 @@ def _learn(connection: sa.Connection, facts: list[Fact]) -> None:
             continue  # told twice: by the shim's message and by its end
         at = fact.at if isinstance(fact, Began) else fact.began
         if at is not None and stage.state == State.STARTING:
-            begun.append({"attempt": fact.attempt, "at": at})
+            if isinstance(fact, Began):
+                begun.append({"attempt": fact.attempt, "at": at})
             steps.append(Step(stage, State.RUNNING, at))
             known[fact.attempt] = stage = steps[-1].moved()
         if isinstance(fact, Ended):
@@ -218,7 +222,12 @@ def _true(fact: Ended, stage: Row) -> Ended:
 
 
 def _end(fact: Ended) -> dict[str, Any]:
-    return {"attempt": fact.attempt, "ended_at": fact.at, **{name: getattr(fact, name) for name in _HOW}}
+    return {
+        "attempt": fact.attempt,
+        "began": fact.began,
+        "ended_at": fact.at,
+        **{name: getattr(fact, name) for name in _HOW},
+    }
 
 
 def _after(fact: Ended, stage: Row) -> Step:
