@@ -30,11 +30,11 @@ def size(count: float) -> str:
 
 def short_size(count: float) -> str:
     """Bytes as one would ask for them, rounded up to two digits: ``1.2K``, ``18G``, ``340M``."""
-    value, letters = max(count, 1.0), "BKMGTP"
-    while value >= 1000 and len(letters) > 1:
-        value, letters = value / 1000, letters[1:]
-    step = 10.0 if value > 100 else 1.0 if value > 10 else 0.1
-    return f"{ceil(value / step - 1e-9) * step:g}{letters[0]}"
+    exact, unit, letters = max(ceil(count), 1), 1, "BKMGTP"  # whole numbers: what is rounded up must not be less
+    while exact >= 1000 * unit and len(letters) > 1:
+        unit, letters = 1000 * unit, letters[1:]
+    step = 10 * unit if exact > 100 * unit else unit if exact > 10 * unit else max(unit // 10, 1)
+    return f"{-(-exact // step) * step / unit:g}{letters[0]}"
 
 
 def parse_size(text: str) -> int | None:

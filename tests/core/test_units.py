@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from labsched.core import units
@@ -56,6 +56,7 @@ def test_any_text_is_a_size_or_none(said: str) -> None:
 
 
 @given(st.integers(min_value=1, max_value=10**16))
+@example(10_000_000_001)
 def test_a_size_to_ask_for_can_be_asked_for_and_is_enough(size: int) -> None:
     asked = units.parse_size(units.short_size(size))
     assert asked is not None and size <= asked <= 1.1 * size + 1
