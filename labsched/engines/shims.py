@@ -141,7 +141,7 @@ class Shims:
         self._ask()
 
     def renew(self) -> None:
-        """Let those go that have been at work: they are not what the next attempts ask for."""
+        """Let those go that there are, once their attempts have ended: others are to take the next ones."""
         for shim in self._ours.values():
             shim.last = True
         for shim in self._idle:
@@ -281,6 +281,7 @@ class Shims:
             self.parent.link.close()
             self.parent = None
             self._asked = 0
+            self.renew()  # nobody would end what they leave behind
             self._ours.clear()
 
     def _parent_gone(self, ended: parent.Parent) -> None:
