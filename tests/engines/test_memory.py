@@ -78,7 +78,7 @@ def test_all_processes_of_a_stage_share_its_limit(tmp_path: Path) -> None:
 
     async def go() -> None:
         async with fenced(tmp_path) as it:
-            order = replace(it.order("sh", "-c", one * 3 + "wait", sys.executable), memory=60 * MB)
+            order = replace(it.order("sh", "-c", one * 3 + "wait; exit 1", sys.executable), memory=60 * MB)
             found = await it.run(order)
             assert (found.outcome, found.oom) == (Outcome.FAILED, True)
             assert found.reason is not None and found.reason.startswith("killed by the kernel: it used more than its")
