@@ -6,6 +6,8 @@ KLUSTA := $(VENV)/.klusta
 INSTALLED := $(VENV)/.installed
 COMPILED := $(VENV)/.compiled
 TOOLS := $(VENV)/.tools
+# What benchmarks make once and keep: recordings, and the peers of stage 1
+BENCH ?= .bench
 DEMO := .demo
 # A server's: the distribution's Python, which everybody may run
 SERVER_PYTHON ?= $(or $(wildcard /usr/bin/python3),python3)
@@ -17,7 +19,7 @@ SEED ?=
 VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' labsched/__init__.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install uninstall user-service deb test-deb demo test chaos fuzz lint format clean bench-pools bench-commands bench-scheduler bench-prune soak
+.PHONY: help venv install uninstall user-service deb test-deb demo test chaos fuzz lint format clean bench-pools bench-commands bench-scheduler bench-prune bench-peers soak
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +56,8 @@ bench-scheduler: venv ## what the scheduler costs, beside its peers, into docs/p
 bench-prune: venv ## a million ended jobs are pruned: how many a second, and what others' requests take meanwhile
 	$(VENV)/bin/python -m benchmarks.prune
 
+bench-peers: $(BENCH)/peers/.installed ## SpikeInterface and IBL's pre-processing, pinned, in .bench/peers, to compare stage 1 with
+
 soak: venv ## a day of a lab's traffic in SECONDS=1200: does anything grow that should not?
 	$(VENV)/bin/python -m benchmarks.soak --seconds $(or $(SECONDS),1200)
 
@@ -83,7 +87,7 @@ server:
 	sh packaging/build-venv.sh $(SERVER_PYTHON) $(SERVER) $(SERVER)/root $(OPT)/venv
 
 clean: ## remove the virtual environment, the demo and whatever was built
-	rm -rf $(VENV) $(DEMO) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(DEMO) $(BENCH) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -105,6 +109,11 @@ $(KLUSTA): $(INSTALLED)
 	$(PIP) install cython
 	@printf '[build_ext]\nparallel = 2\n' > $(VENV)/build.cfg
 	DIST_EXTRA_CONFIG=$(CURDIR)/$(VENV)/build.cfg CFLAGS=-g0 $(PIP) install --no-build-isolation klustakwik2==0.2.6 klusta==3.0.16
+	@touch $@
+
+$(BENCH)/peers/.installed: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv $(BENCH)/peers
+	$(BENCH)/peers/bin/python -m pip --disable-pip-version-check --quiet install --requirement $<
 	@touch $@
 
 $(TOOLS): $(INSTALLED)
