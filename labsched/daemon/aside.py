@@ -47,7 +47,7 @@ class Found:
         said = rundir.record(str(self.path))
         if said.ended is None:
             return "nobody knows how it ended" if said.begun is not None else "it never began"
-        order = Order(0, str(self.path), (), "/", {}, (), None, "")
+        order = Order(0, str(self.path), (), "/", {}, (), None, "", 0.0)
         fact: Ended = ends.fact(order, said.ended)
         return f"{fact.outcome}" + (f": {fact.reason}" if fact.reason else "")
 

@@ -127,7 +127,7 @@ class Loop:
             point("fact.committed", facts)
         for attempt in turn.opened:
             point("attempt.opened", attempt.folder)
-            self.engine.launch(self._order(attempt, fresh=True))
+            self.engine.launch(self._order(attempt))
         if len(turn.opened) >= HEADS:
             self.wake()  # a line of stages that need nothing may have more than one snapshot shows
         if turn.opened or facts:
@@ -143,7 +143,7 @@ class Loop:
             left = min(max(at - self.clock.now(), 0.0), LONGEST_SLEEP_S)
             self._alarm = asyncio.get_running_loop().call_later(left, self.wake)
 
-    def _order(self, attempt: attempts.Open, *, fresh: bool = False) -> Order:
+    def _order(self, attempt: attempts.Open) -> Order:
         env = attempt.env | {
             "LABSCHED_JOB": str(attempt.job),
             "LABSCHED_STAGE": attempt.stage_name,
@@ -159,9 +159,9 @@ class Loop:
             time_limit=attempt.time_limit,
             memory=attempt.memory,
             boot_id=attempt.boot_id,
+            opened=attempt.opened,
             uid=attempt.uid,
             user=attempt.user,
             said=attempt.said,
             limits=attempt.limits,
-            fresh=fresh,
         )

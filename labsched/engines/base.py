@@ -19,11 +19,11 @@ class Order:
     outputs: tuple[str, ...]
     time_limit: float | None
     boot_id: str  # of the machine, when the attempt was opened
+    opened: float  # when that was: another attempt may have had its folder, in a later state of the queue
     uid: int | None = None  # of the submitter
     user: str = ""  # the submitter's name, when it was submitted
     memory: int | None = None  # bytes that all of its processes may have together
     limits: Limits | None = None  # of the process that submitted it, where that is known
-    fresh: bool = False  # it was opened just now: what is in its folder, if there is one, is not its own
     said: tuple[str, ...] = ()  # variables of `env` that were asked for by name: they go before the account's own
 
 

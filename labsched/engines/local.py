@@ -273,7 +273,7 @@ class Local:
             self._waiting[order.attempt] = asyncio.get_running_loop().call_later(DEATH_S, self._find, order)
             return None
         # A shim that an earlier parent forked may still be on its way to the lock.
-        if not rundir.bar(order.folder, self._as_submitter):
+        if not rundir.bar(order.folder, self._as_submitter, order.opened):
             return self._find_now(order)
         if stopping:
             return self._end(order, None, Outcome.CANCELLED)
@@ -345,7 +345,7 @@ class Local:
         return {
             "attempt": order.attempt,
             "folder": order.folder,
-            "fresh": order.fresh,
+            "opened": order.opened,
             "mark": f"{left.MARK}={env[left.MARK]}",
             "argv": list(order.argv),
             "cwd": order.cwd,

@@ -111,8 +111,8 @@ def holder(folder: str) -> int:
     return 0 if kind == fcntl.F_UNLCK else int(pid)
 
 
-def bar(folder: str, open_to_all: bool) -> bool:
-    """Have nobody start the command from now on; False where a shim has got that far, or may. Raises OSError.
+def bar(folder: str, open_to_all: bool, opened: float) -> bool:
+    """Have nobody start the attempt of this time; False where a shim has got that far, or may. Raises OSError.
 
     There may be no folder yet: a shim that is late would make it, where it can be made.
     """
@@ -126,7 +126,7 @@ def bar(folder: str, open_to_all: bool) -> bool:
     try:
         said = _said(os.pread(fd, os.fstat(fd).st_size, 0))
         if said.begun is None and said.barred is None:
-            note(fd, "barred", {})
+            note(fd, "barred", {"opened": opened})
         return said.begun is None
     finally:
         os.close(fd)
@@ -149,12 +149,15 @@ def make(folder: str, open_to_all: bool) -> bool:
     return new
 
 
-def clear(folder: str) -> str | None:
-    """Make way for a new attempt where another one has been in its folder, as after a queue was replaced by hand.
+def clear(folder: str, opened: float) -> str | None:
+    """Make way for an attempt where another one has been in its folder, as after a queue was replaced by hand.
 
-    Returns where that is now; None where there was none, or its shim lives.
+    Returns where that is now; None where there was none, or its shim lives. An attempt's own record, of another shim
+    that was asked for the same when this one was late, stays.
     """
-    if record(folder) == Record() or holder(folder):
+    said = record(folder)
+    first = said.begun or said.barred
+    if first is None or first.get("opened") == opened or holder(folder):
         return None
     number = 1
     while os.path.lexists(other := f"{folder}.before-{number}"):

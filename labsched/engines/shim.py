@@ -102,8 +102,7 @@ def _run(link: socket.socket, libc: ctypes.CDLL, spec: dict[str, Any]) -> tuple[
     with contextlib.ExitStack() as stack:
         try:
             others = spec["uid"] is not None
-            # An attempt that was opened just now has no folder: one that is there must not be taken for its own.
-            if not rundir.make(folder, others) and spec["fresh"] and (moved := rundir.clear(folder)):
+            if not rundir.make(folder, others) and (moved := rundir.clear(folder, spec["opened"])):
                 _tell(link, "aside", attempt, moved)
                 rundir.make(folder, others)
             point("shim.made", folder)
@@ -117,7 +116,7 @@ def _run(link: socket.socket, libc: ctypes.CDLL, spec: dict[str, Any]) -> tuple[
                 stack.callback(os.close, log)
             if signal.sigpending() & TERMINATE:
                 os._exit(0)  # told to end before there is anything to end
-            if not rundir.begin(record, {"mark": spec["mark"], "uid": spec["uid"], "group": spec["group"]}):
+            if not rundir.begin(record, {name: spec[name] for name in ("opened", "mark", "uid", "group")}):
                 return "taken", attempt
         except OSError as error:
             return "stuck", attempt, f"{folder} cannot be written: {error.strerror}"

@@ -29,7 +29,8 @@ _HOW = (
 )
 _OF_OTHERS = (environments.c.variables, jobs.c.uid, jobs.c.user, jobs.c.limits)
 _OPEN = Prepared(
-    sa.select(attempts.c.id.label("attempt"), attempts.c.number, attempts.c.folder, attempts.c.boot_id)
+    sa.select(*(attempts.c[name] for name in ("number", "folder", "boot_id", "created_at")))
+    .add_columns(attempts.c.id.label("attempt"))
     .add_columns(stages, *_OF_OTHERS)
     .join_from(attempts, stages)
     .join(jobs, jobs.c.id == stages.c.job_id)
@@ -88,6 +89,7 @@ class Open:
     stage_name: str
     folder: str
     boot_id: str
+    opened: float
     state: State
     argv: tuple[str, ...]
     cwd: str
@@ -136,13 +138,20 @@ def open_attempts(connection: sa.Connection) -> list[Open]:
     """The attempts that have not ended, in the order of their stages."""
     known = all_pools(connection)
     return [
-        _as_open(row, row.attempt, row.number, row.folder, row.boot_id, State(row.state), known)
+        _as_open(row, row.attempt, row.number, row.folder, row.boot_id, row.created_at, State(row.state), known)
         for row in _OPEN.rows(connection)
     ]
 
 
 def _as_open(
-    stage: Row, attempt: int, number: int, folder: str, boot_id: str, state: State, known: Mapping[str, Pool]
+    stage: Row,
+    attempt: int,
+    number: int,
+    folder: str,
+    boot_id: str,
+    opened: float,
+    state: State,
+    known: Mapping[str, Pool],
 ) -> Open:
     return Open(
         id=attempt,
@@ -152,6 +161,7 @@ def _as_open(
         stage_name=stage.name,
         folder=folder,
         boot_id=boot_id,
+        opened=opened,
         state=state,
         argv=tuple(stage.argv),
         cwd=stage.cwd,
@@ -179,7 +189,7 @@ def _open(connection: sa.Connection, ids: list[int], now: float, boot_id: str, k
         folder = f"{row.job_id}/{row.name}.{number}"
         made = _NEW.run(connection, stage=row.id, number=number, folder=folder, boot=boot_id, now=now)
         assert made.lastrowid is not None
-        opened.append(_as_open(row, made.lastrowid, number, folder, boot_id, State.STARTING, known))
+        opened.append(_as_open(row, made.lastrowid, number, folder, boot_id, now, State.STARTING, known))
     move(connection, [Step(rows[stage], State.STARTING, now) for stage in ids])
     return opened
 

@@ -48,7 +48,7 @@ class Done:
 
     t: float
     what: str
-    target: str = ""  # daemon, parent, shim, stage; a point
+    target: str = ""  # daemon, parent, shim, stage, nameless; a point
     attempt: str = ""  # JOB/STAGE.N
     more: str = ""
 
@@ -122,6 +122,8 @@ class Havoc:
                     self._kill(self.random.choice(found))
 
     def _kill(self, one: Found) -> None:
+        if one.what in ("shim", "nameless"):
+            one = one.caught(self.place)
         if one.signal(signal.SIGKILL):
             self.note("kill", one.what, one.attempt, str(one.pid))
 

@@ -2,15 +2,18 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labsched.engines import rundir
 from labsched.faults import ENVIRONMENT
 from tests.chaos.jobs import MARK
 from tests.chaos.place import Place
+
+STOPS_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,17 @@ class Found:
     pidfd: int
     what: str
     attempt: str = ""  # JOB/STAGE.N
+
+    def caught(self, place: Place) -> "Found":
+        """It, stopped, and what it is now: a shim does one attempt after another, and meanwhile goes on."""
+        self.signal(signal.SIGSTOP)
+        end = time.monotonic() + STOPS_S
+        with suppress(OSError):
+            while _state(self.pid) not in "TZX" and time.monotonic() < end:
+                time.sleep(0.0005)
+            env = Path(f"/proc/{self.pid}/environ").read_bytes().split(b"\0")
+            return replace(self, **dict(zip(("what", "attempt"), _kind(place, self.pid, env, 0), strict=True)))
+        return self
 
     def signal(self, number: int) -> bool:
         with suppress(ProcessLookupError):
@@ -89,5 +103,14 @@ def _kind(place: Place, pid: int, env: list[bytes], daemon: int) -> tuple[str, s
     return "nameless", ""
 
 
+def _state(pid: int) -> str:
+    return _stat(pid)[0]
+
+
 def _parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return int(_stat(pid)[1])
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the state on."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -36,7 +36,9 @@ class Place:
     def order(self, *argv: str, cwd: str = "/", time_limit: float | None = None, **env: str) -> Order:
         self.last += 1
         folder = str(self.folder / str(self.last))
-        return Order(self.last, folder, argv, cwd, {"PATH": os.environ["PATH"], **env}, (), time_limit, BOOT)
+        return Order(
+            self.last, folder, argv, cwd, {"PATH": os.environ["PATH"], **env}, (), time_limit, BOOT, float(self.last)
+        )
 
     def python(self, script: str, **more: str) -> Order:
         return self.order(sys.executable, "-I", "-c", script, **more)

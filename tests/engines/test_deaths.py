@@ -318,13 +318,13 @@ def in_session(leader: int) -> list[int]:
 def test_a_barred_attempt_never_begins_and_one_that_has_begun_cannot_be_barred(tmp_path: Path) -> None:
     barred, begun = str(tmp_path / "1/barred.1"), str(tmp_path / "1/begun.1")
     for _ in range(2):
-        assert rundir.bar(barred, False)
+        assert rundir.bar(barred, False, 1.0)
         assert not begins(barred)
     assert rundir.record(barred).begun is None
     rundir.make(begun, False)
     assert begins(begun)
     assert not begins(begun)
-    assert not rundir.bar(begun, False)
+    assert not rundir.bar(begun, False, 1.0)
     assert rundir.record(begun).begun == {"mark": "x"}
 
 

@@ -360,6 +360,22 @@ def test_an_attempt_never_runs_twice(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
+def test_an_attempt_whose_shim_was_killed_does_not_run_again_for_a_shim_that_comes_late(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with place(tmp_path) as it:
+            order = it.order("sh", "-c", f"echo x >> {tmp_path}/journal; exec sleep 60")
+            it.engine.launch(order)
+            await until(lambda: (tmp_path / "journal").exists())
+            os.kill(rundir.holder(order.folder), signal.SIGKILL)
+            assert (await it.end(order)).outcome == Outcome.LOST
+            it.engine.launch(order)  # as one that an earlier daemon had asked for it does, once it comes to it
+            await until(lambda: len([fact for fact in it.facts if isinstance(fact, Ended)]) == 2)
+            assert (tmp_path / "journal").read_text() == "x\n"
+            assert not Path(f"{order.folder}.before-1").exists()
+
+    asyncio.run(go())
+
+
 def test_many_at_once_all_run_once_through_deaths_of_the_shims_parent(tmp_path: Path) -> None:
     async def go() -> None:
         async with place(tmp_path) as it:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from tests.chaos.evidence import Evidence, Run, Violation, name_of
+from labsched.engines.local import MAX_LAUNCHES
+from tests.chaos.evidence import Evidence, Key, Run, Violation, name_of
 
 LOST = {"lost"}
 STOPPED = {"cancelled", "timed_out"}
@@ -48,7 +49,7 @@ def ends_are_the_journals(it: Evidence) -> Iterator[Violation]:
             yield Violation(f"{name_of(key)}: exit code {row['exit_code']}, and the journal has {code}", key[0])
         if row["outcome"] == "succeeded" and code != 0:
             yield Violation(f"{name_of(key)}: succeeded, and the journal has {code}", key[0])
-        if row["outcome"] == "failed" and row["exit_code"] is None and row["signal"] is None:
+        if row["outcome"] == "failed" and row["exit_code"] is None and row["signal"] is None and not _unlucky(it, key):
             yield Violation(f"{name_of(key)}: failed without a code or a signal: {row['reason']}", key[0])
 
 
@@ -60,7 +61,7 @@ def ends_are_what_the_shims_wrote(it: Evidence) -> Iterator[Violation]:
             continue
         if row["outcome"] == "lost" and written is not None and not written.get("stopped"):
             yield Violation(f"{name_of(key)}: lost, and its record has an end: {written}", key[0])
-        if written is None and row["outcome"] not in ("lost", "cancelled"):
+        if written is None and row["outcome"] not in ("lost", "cancelled") and not _unlucky(it, key):
             yield Violation(f"{name_of(key)}: {row['outcome']}, and its record has no end", key[0])
         if written is not None:
             for name in ("exit_code", "signal"):
@@ -68,6 +69,14 @@ def ends_are_what_the_shims_wrote(it: Evidence) -> Iterator[Violation]:
                     yield Violation(
                         f"{name_of(key)}: {name} {row[name]}, and its record has {written.get(name)}", key[0]
                     )
+
+
+def _unlucky(it: Evidence, key: Key) -> bool:
+    """Whether all the shims that it may have were killed before it began."""
+    named = [one for one in it.kills.get(name_of(key), ()) if one.target in ("shim", "nameless")]
+    unnamed = [one for one in it.done if one.what == "kill" and one.target == "nameless" and not one.attempt]
+    never_began = "before the stage began" in (it.attempts[key]["reason"] or "") and key not in it.runs
+    return never_began and bool(named) and len(named) + len(unnamed) >= MAX_LAUNCHES
 
 
 def what_is_lost_is_truly_lost(it: Evidence) -> Iterator[Violation]:
