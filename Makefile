@@ -92,7 +92,7 @@ clean: ## remove the virtual environment, the demo and whatever was built
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(INSTALLED): setup.cfg pyproject.toml | $(VENV)/bin/python
+$(INSTALLED): setup.cfg setup.py pyproject.toml $(wildcard labsched/ephys/kernels/*.[ch]) | $(VENV)/bin/python
 	$(PIP) install "setuptools<81" wheel numpy
 	$(PIP) install --editable . --config-settings editable_mode=compat
 	@touch $@

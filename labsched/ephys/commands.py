@@ -44,6 +44,9 @@ def denoise(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--reference", default="war", help="none, car (mean of the others) or war (regression on them; default)"
     )
+    parser.add_argument(
+        "--band", default="none", metavar="LOW,HIGH", help="a zero-phase band-pass before it, Hz, or none (default)"
+    )
     parser.add_argument("--format", default="kwd", choices=("kwd", "dat"), help="of the samples (default: kwd)")
     parser.add_argument("--threads", default=1, type=_count, help="how many threads may work (default: 1)")
     parser.add_argument("--chunk", default=0, type=int, help="samples to read at once (default: one block)")
@@ -55,6 +58,7 @@ def denoise(argv: Sequence[str]) -> int:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"
 
+    from labsched.ephys.band import parse
     from labsched.ephys.denoise import denoise as run
     from labsched.ephys.klusta.params import parse_settings
 
@@ -67,6 +71,7 @@ def denoise(argv: Sequence[str]) -> int:
         omit=[label for each in given.omit for label in each],
         probe=given.probe,
         reference=given.reference,
+        band=parse(given.band),
         format=given.format,
         params=parse_settings(given.set),
         chunk=given.chunk,

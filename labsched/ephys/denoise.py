@@ -1,23 +1,22 @@
 """Stage 1: from a block of exports to what klusta reads, in two passes and bounded memory.
 
-The first pass gathers means and the covariance; from these comes one matrix; the second pass realigns, multiplies,
-rounds and writes. A result depends on the data and the parameters only, never on chunk or thread count.
+The first pass gathers means and the covariance from a sample of the recording; from these comes one matrix; the second
+pass realigns, filters, multiplies, rounds and writes. A result depends on the data and the parameters only, never on
+chunk or thread count.
 """
 
 import json
-import math
 import time
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from labsched.ephys import document, progress, provenance, realign, reference, stream
+from labsched.ephys import band as bands
+from labsched.ephys import document, output, progress, provenance, realign, reference, statistics
+from labsched.ephys.chain import Chain
 from labsched.ephys.errors import EphysError
 from labsched.ephys.klusta.params import Params, write_prm
 from labsched.ephys.probes import Layout, resolve
@@ -26,9 +25,6 @@ from labsched.ephys.recording import Recording
 from labsched.ephys.writers import data, target
 
 FORMATS = ("kwd", "dat")
-LIMIT = 32767
-#: The noise keeps at least this many steps where the unit of the output is ours to choose.
-STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -58,6 +54,7 @@ def denoise(
     omit: Collection[str] = (),
     probe: str | Path | None = None,
     reference: str = "war",
+    band: bands.Band | None = None,
     format: str = "kwd",
     params: Params | None = None,
     chunk: int = 0,
@@ -67,13 +64,14 @@ def denoise(
     """De-noise the block in `source` and write NAME.raw.kwd (or .dat), .prb, .prm and .denoise.json into `folder`.
 
     Channels in `omit` leave everything; `probe` is what `labsched.ephys.probes.resolve` takes; `reference` is one of
-    `labsched.ephys.reference.METHODS`; `chunk` is how many samples to read at once (0: one block); `threads` how many
-    threads may compute. `told` gets lines for people. Raises EphysError for whatever a person can mend; then, and
-    when interrupted, nothing half-written stays, and the JSON of an earlier result only where this run got no further
-    than its checks.
+    `labsched.ephys.reference.METHODS`; `band` a band-pass before it; `chunk` is how many samples to read at once (0:
+    about a million values); `threads` how many threads may read and compute, this one among them. `told` gets lines
+    for people. Raises EphysError for whatever a person can mend; then, and when interrupted, nothing half-written
+    stays, and the JSON of an earlier result only where this run got no further than its checks.
     """
     began, clock = time.time(), time.monotonic()
     found = check(source, omit, probe, reference, format)
+    bands.check(band, found.source.rate)
     where = target.Target(Path(folder), name, format)
     target.check_name(name)
     target.separate(found.source.path, found.source.files, where)
@@ -85,7 +83,7 @@ def denoise(
         raise target.sentence(error, where.folder) from None
     with target.written(where):
         progress.report(0.01, "reading")
-        made = _run(found, where, reference, params or Params(), chunk, max(threads, 1), told)
+        made = _run(found, where, reference, band, params or Params(), chunk, max(threads, 1), told)
         made.update(
             {
                 "started": document.utc(began),
@@ -155,35 +153,32 @@ def _run(
     found: Found,
     where: target.Target,
     method: str,
+    band: bands.Band | None,
     params: Params,
     chunk: int,
     threads: int,
     told: Callable[[str], None],
 ) -> dict[str, Any]:
-    with opened(found.source, where.folder) as recording, ThreadPoolExecutor(1, "checksum") as side:
+    with opened(found.source, where.folder) as recording:
         told(_aligned(recording))
-        given_up = Event()
-        hashes = [side.submit(provenance.fingerprint, path, given_up) for path in recording.files]
-        try:
-            inputs = [each.result() for each in hashes] if threads == 1 else []
-            # One thread reads (this one), the others compute.
-            workers = threads - 1
-            units, prepared = stream.prepare(recording)
-            before = stream.statistics(
-                recording, prepared, units, chunk=chunk, workers=workers,
-                told=lambda part: progress.report(0.02 + 0.38 * part, "first pass: covariance"),
+        checksums = provenance.Fingerprints(recording.files)
+        chain = Chain(recording, band)
+        before = statistics.gather(
+            chain, threads=threads, told=lambda part: progress.report(0.02 + 0.08 * part, "first pass: covariance")
+        )
+        matrix = reference.matrix(method, before.covariance)
+        microvolts, counts = output.unit(recording, before, matrix)
+
+        def beside(part: float) -> None:
+            checksums.advance(part)
+            progress.report(0.1 + 0.88 * part, f"second pass: {100 * part:.0f} %")
+
+        with _sink(where, recording, microvolts) as sink:
+            clipped, noise = output.write(
+                chain, before.means, matrix * chain.units[None, :] / microvolts, sink,
+                chunk=chunk, threads=threads, told=beside,
             )  # fmt: skip
-            matrix = reference.matrix(method, before.covariance)
-            microvolts, counts = unit(recording, before, matrix)
-            with _sink(where, recording, microvolts) as sink:
-                clipped, noise = _write(
-                    recording, prepared, before, matrix * units[None, :] / microvolts, sink, chunk, workers,
-                )  # fmt: skip
-            inputs = inputs or [each.result() for each in hashes]
-        finally:
-            given_up.set()
-            for each in hashes:
-                each.cancel()
+        inputs = checksums.finish()
         provenance.unchanged(inputs)
         after = noise * microvolts
         found.layout.write_prb(where.partial(where.prb))
@@ -209,38 +204,18 @@ def _run(
             **document.facts(found.source, found.layout, recording, where, inputs),
             "parameters": {
                 "reference": method, "omit": list(recording.omitted), "format": where.format, "ridge": reference.RIDGE,
+                "band": None if band is None else {"low_hz": band.low, "high_hz": band.high, "order": bands.ORDER},
                 "realign": {"taps": 2 * realign.HALF + 1, "kaiser_beta": realign.BETA}, "klusta": params.table(),
             },
             "microvolts_per_bit": microvolts,
             "keeps_input_bits": counts,
             "matrix": matrix.tolist(),
-            "mean_uv": [((p.base + m) * units + o).tolist() for p, m, o in
-                        zip(prepared, before.means, (np.array(s.offsets) for s in recording.segments), strict=True)],
+            "mean_uv": [((link.base + m) * chain.units + o).tolist() for link, m, o in
+                        zip(chain.links, before.means, (np.array(s.offsets) for s in recording.segments), strict=True)],
             "noise_uv": {"before": before.noise.tolist(), "after": after.tolist()},
             "clipped": dict(zip(recording.labels, clipped.tolist(), strict=True)),
             "warnings": warnings,
         }  # fmt: skip
-
-
-def unit(recording: Recording, before: stream.Statistics, matrix: NDArray[np.float64]) -> tuple[float, bool]:
-    """(µV of one bit of the output, whether that is the input's own bit).
-
-    Counts of channels with one gain stay counts. Otherwise the smallest unit under which no value can be clipped,
-    but never so large that a channel's noise (the median channel's, after referencing) is less than 4 bits.
-    """
-    gains = np.abs([segment.gains for segment in recording.segments])
-    if all(segment.counts for segment in recording.segments) and np.allclose(gains, gains[0, 0], rtol=1e-9, atol=0):
-        return float(gains[0, 0]), True
-    reach = (before.peak + np.abs(before.means).max(axis=0)) * np.abs(before.units)
-    highest = float((np.abs(matrix) @ reach).max())
-    if highest <= 0:
-        return 1.0, False
-    noise = np.sqrt(np.clip(np.diag(matrix @ before.covariance @ matrix.T), 0, None))
-    fits = highest / (LIMIT - 1)
-    if np.median(noise) > 0:
-        fits = min(fits, float(np.median(noise)) / STEPS)
-    digits = 10.0 ** (math.floor(math.log10(fits)) - 3)
-    return math.ceil(fits / digits) * digits, False
 
 
 def _sink(where: target.Target, recording: Recording, microvolts: float):  # type: ignore[no-untyped-def]
@@ -250,47 +225,6 @@ def _sink(where: target.Target, recording: Recording, microvolts: float):  # typ
     return data.kwd(
         path, n, width, rate=recording.rate, uv_per_bit=microvolts, name=where.name, labels=recording.labels
     )
-
-
-def _write(
-    recording: Recording,
-    prepared: list[stream.Prepared],
-    before: stream.Statistics,
-    matrix: NDArray[np.float64],
-    sink: data.Sink,
-    chunk: int,
-    workers: int,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The second pass; (clipped values per channel, robust noise per channel in bits)."""
-    everything = stream.blocks(recording)
-    places = stream.spread(everything)
-    across = np.ascontiguousarray(matrix.T.astype(np.float32))
-    means = before.means.astype(np.float32)
-
-    def work(
-        index: int, block: stream.Block, raw: stream.Numbers
-    ) -> tuple[NDArray[np.int64] | int, NDArray[np.int16] | None]:
-        x = stream.centred(prepared[block.segment], raw)
-        x -= means[block.segment][:, None]
-        y = x.T @ across
-        np.rint(y, out=y)
-        clipped: NDArray[np.int64] | int = 0
-        if y.max() > LIMIT or y.min() < -LIMIT - 1:
-            clipped = np.count_nonzero((y > LIMIT) | (y < -LIMIT - 1), axis=0)
-            np.clip(y, -LIMIT - 1, LIMIT, out=y)
-        out = y.astype("<i2")
-        sink.put(block.output, out)
-        return clipped, out[: stream.NOISE_SAMPLES].copy() if index in places else None
-
-    total = np.zeros(len(recording.labels), dtype=np.int64)
-    pieces = []
-    for index, _, (clipped, piece) in stream.in_order(recording, prepared, work, chunk=chunk, workers=workers):
-        total += clipped
-        if piece is not None:
-            pieces.append(piece)
-        done = (index + 1) / len(everything)
-        progress.report(0.4 + 0.58 * done, f"second pass: {100 * done:.0f} %")
-    return total, stream.mad(pieces)
 
 
 def _aligned(recording: Recording) -> str:

@@ -56,7 +56,7 @@ def facts(
         "source": str(source.path.resolve()),
         "source_format": recording.format,
         "inputs": [
-            {"file": each.path.name, "bytes": each.size, "mtime": utc(each.mtime_ns / 1e9), "blake2b": each.blake2b}
+            {"file": each.path.name, "bytes": each.size, "mtime": utc(each.mtime_ns / 1e9), "blake3": each.blake3}
             for each in inputs
         ],
         "labels": list(recording.labels),

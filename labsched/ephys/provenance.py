@@ -1,43 +1,78 @@
 """What a result was made from and with: checksums, versions, the machine's time and memory."""
 
-import hashlib
+import os
 import platform
 import resource
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 
 from labsched.ephys.errors import EphysError
 
-PIECE = 1 << 22
+PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
 class Input:
-    """A file as it was read: its size (bytes), time of change (ns since 1970) and BLAKE2b checksum (256 bits, hex)."""
+    """A file as it was read: its size (bytes), time of change (ns since 1970) and BLAKE3 checksum (256 bits, hex)."""
 
     path: Path
     size: int
     mtime_ns: int
-    blake2b: str
+    blake3: str
 
 
-def fingerprint(path: Path, stop: Event | None = None) -> Input:
-    """Read a file once, 4 MiB at a time, for its checksum; given up early once `stop` is set.
+class Fingerprints:
+    """The checksums of some files, taken bit by bit beside other work, so that what is read at that time is at hand.
 
-    Raises EphysError where it cannot be read.
+    BLAKE3 takes a third of the time of BLAKE2b, and a sixth of that of SHA-256 where the processor does not help it.
     """
-    digest = hashlib.blake2b(digest_size=32)
-    try:
-        state = path.stat()
-        with path.open("rb", buffering=0) as file:
-            while (piece := file.read(PIECE)) and not (stop and stop.is_set()):
-                digest.update(piece)
-    except OSError as error:
-        raise EphysError(f"cannot read {path}: {error.strerror or error}") from None
-    return Input(path, state.st_size, state.st_mtime_ns, digest.hexdigest())
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """Raises EphysError where a file cannot be looked at."""
+        self._paths = list(paths)
+        self.n_bytes = 0
+        for path in self._paths:
+            try:
+                self.n_bytes += path.stat().st_size
+            except OSError as error:
+                raise _unreadable(path, error) from None
+        self.done = 0
+        self._coming = self._pieces()
+        self._found: list[Input] = []
+
+    def advance(self, part: float, most: int = 1 << 24) -> None:
+        """Go on until `part` (0 to 1) of all bytes are done, `most` of them in this call. Raises EphysError."""
+        until = min(int(part * self.n_bytes), self.done + most)
+        while self.done < until and (count := next(self._coming, None)) is not None:
+            self.done += count
+
+    def finish(self) -> list[Input]:
+        """Do the rest; the checksums of all files, in order. Raises EphysError."""
+        for count in self._coming:
+            self.done += count
+        return self._found
+
+    def _pieces(self) -> Iterator[int]:
+        from blake3 import blake3
+
+        buffer = bytearray(PIECE)
+        for path in self._paths:
+            digest = blake3()
+            try:
+                with path.open("rb", buffering=0) as file:
+                    state = os.fstat(file.fileno())
+                    while count := file.readinto(buffer):
+                        digest.update(memoryview(buffer)[:count])
+                        yield count
+            except OSError as error:
+                raise _unreadable(path, error) from None
+            self._found.append(Input(path, state.st_size, state.st_mtime_ns, digest.hexdigest()))
+
+
+def _unreadable(path: Path, error: OSError) -> EphysError:
+    return EphysError(f"cannot read {path}: {error.strerror or error}")
 
 
 def unchanged(inputs: Sequence[Input]) -> None:

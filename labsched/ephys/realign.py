@@ -12,14 +12,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from labsched.ephys import kernels
+
 #: Samples needed on either side.
 HALF = 32
 BETA = 8.0
 #: A shift (samples) below this is none: the channel passes as it is, to the bit.
 ALIGNED = 1e-5
-FRAME = 64
-#: Channel to the two matrices that move it; see `plan`.
-Moves = dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
 def kernel(shift: float) -> NDArray[np.float64]:
@@ -35,35 +34,17 @@ def kernel(shift: float) -> NDArray[np.float64]:
     return weights / weights.sum()
 
 
-def plan(shifts: Sequence[float]) -> Moves:
-    """For each channel that must be moved, its kernel as two 64 × 64 matrices.
-
-    64 results in a row need 128 samples in a row: the first 64 times one matrix plus the second 64 times the other.
-    As matrix products, frame by frame, this runs several times faster than a convolution.
-    """
-    # Rounded to a millionth of a sample, so that thousands of segments share their matrices.
-    return {channel: _frames(round(shift, 6)) for channel, shift in enumerate(shifts) if abs(shift) >= ALIGNED}
+def weights(shifts: Sequence[float]) -> NDArray[np.float32] | None:
+    """The kernels of all channels as `kernels.fir` takes them, (65, width); None where no channel must be moved."""
+    # Rounded to a millionth of a sample, so that thousands of segments share theirs.
+    rounded = tuple(round(shift, 6) if abs(shift) >= ALIGNED else 0.0 for shift in shifts)
+    return _weights(rounded) if any(rounded) else None
 
 
-@lru_cache(maxsize=2048)
-def _frames(shift: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    weights = kernel(shift)
-    matrix = np.zeros((2 * FRAME, FRAME), dtype=np.float32)
-    for column in range(FRAME):
-        matrix[column : column + 2 * HALF + 1, column] = weights
-    return np.ascontiguousarray(matrix[:FRAME]), np.ascontiguousarray(matrix[FRAME:])
-
-
-def apply(moved: Moves, x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Realign a piece: x is (channels, 32 + n + 32) float32, the result (channels, n); others pass to the bit."""
-    n = x.shape[1] - 2 * HALF
-    out = np.ascontiguousarray(x[:, HALF : HALF + n])
-    if not moved:
-        return out
-    frames = -(-n // FRAME)
-    line = np.zeros((frames + 1) * FRAME, dtype=np.float32)
-    for channel, (first, second) in moved.items():
-        line[: x.shape[1]] = x[channel]
-        rows = line.reshape(frames + 1, FRAME)
-        out[channel] = (rows[:-1] @ first + rows[1:] @ second).reshape(-1)[:n]
-    return out
+@lru_cache(maxsize=256)
+def _weights(shifts: tuple[float, ...]) -> NDArray[np.float32]:
+    table = kernels.block(2 * HALF + 1, kernels.width(len(shifts)))
+    table[:] = 0.0
+    for channel, shift in enumerate(shifts):
+        table[:, channel] = kernel(shift)
+    return table

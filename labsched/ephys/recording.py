@@ -23,7 +23,8 @@ class Segment:
     `shifts` (samples, 0 to 1) says per channel how much later than the time base it was really sampled: what
     `fetch` gives for sample i of channel c was taken at ``start_s + (i + shifts[c]) / rate``.
     ``microvolts = raw * gains + offsets``. `fetch(start, stop)` also takes indices before 0 and past `n_samples`, and
-    repeats the outermost sample there, so that filters have something to stand on.
+    repeats the outermost sample there, so that filters have something to stand on. `parallel` says that several
+    threads may call it at the same time; otherwise they take turns.
     """
 
     file: Path
@@ -35,6 +36,7 @@ class Segment:
     offsets: tuple[float, ...]
     counts: bool
     fetch: Fetch
+    parallel: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from labsched.ephys import realign, stream
+from labsched.ephys.band import Band
 from labsched.ephys.denoise import Report, denoise
 from labsched.ephys.errors import EphysError
 from labsched.ephys.klusta.params import parse_settings
@@ -184,7 +185,7 @@ def test_infinite_values_in_a_later_file_are_placed_on_its_clock(tmp_path):
 
 
 def test_the_json_tells_where_everything_came_from(staggered, tmp_path):
-    import hashlib
+    from blake3 import blake3
 
     folder, _ = staggered
     params = parse_settings(["spikedetekt.threshold_strong_std_factor=5"])
@@ -195,7 +196,7 @@ def test_the_json_tells_where_everything_came_from(staggered, tmp_path):
     for each in said["inputs"]:
         data = (folder / each["file"]).read_bytes()
         assert each["bytes"] == len(data)
-        assert each["blake2b"] == hashlib.blake2b(data, digest_size=32).hexdigest()
+        assert each["blake3"] == blake3(data).hexdigest()
     assert said["omitted"] == ["Port_5"]
     assert said["parameters"]["klusta"]["spikedetekt"]["threshold_strong_std_factor"] == 5
     assert said["versions"]["numpy"] == np.__version__
@@ -275,3 +276,28 @@ def test_klusta_reads_every_sample_that_was_written(tmp_path, monkeypatch, forma
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.split()[-3:] == ["20000.0", "4", "1"]
     np.testing.assert_array_equal(np.load(Path("traces.npy")), result(report))
+
+
+def test_a_band_pass_is_zero_phase_and_the_same_for_any_way_of_going_through(tmp_path):
+    import scipy.signal
+
+    source = block(tmp_path / "mat", samples=150_000, channels=5, stagger=True)
+    ways = [(0, 1), (1, 2), (40_000, 3)]
+    made = [
+        denoise(source, tmp_path / str(way), "b", reference="none", band=Band(300, 6000), chunk=way[0], threads=way[1])
+        for way in ways
+    ]
+    assert len({each.data.read_bytes() for each in made}) == 1
+    assert made[0].document["parameters"]["band"] == {"low_hz": 300, "high_hz": 6000, "order": 3}
+    wide = np.pad(noise(150_000, 5), ((0, 0), (realign.HALF,) * 2), mode="edge")
+    rows = [np.correlate(row, realign.kernel(i / 5), "valid") for i, row in enumerate(wide)]
+    sos = scipy.signal.butter(3, [300, 6000], "bandpass", fs=RATE, output="sos")
+    right = scipy.signal.sosfiltfilt(sos, rows, padtype="constant", padlen=5000)
+    inner = slice(300, -300)  # what lies outside of a recording is anybody's guess
+    assert np.abs(result(made[0]).T - right)[:, inner].max() < 0.51
+
+
+def test_a_band_that_the_recording_does_not_have_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(EphysError, match="nothing above 10000 Hz"):
+        denoise(block(tmp_path / "mat"), tmp_path / "out", "b", band=Band(300, 12_000))
+    assert not (tmp_path / "out").exists()

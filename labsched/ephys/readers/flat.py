@@ -171,8 +171,8 @@ def segment(flat: Flat, kept: Sequence[str], stack: ExitStack) -> Segment:
             raise EphysError(f"cannot read {flat.path}: {error.strerror or error}: copy it here again") from None
         if len(data) != (stop - start) * width:
             raise EphysError(f"{flat.path} became shorter while it was read: submit it again once it is complete")
-        samples = np.frombuffer(data, dtype="<i2").reshape(-1, len(flat.labels)).T
-        return samples if everything else samples[columns]
+        samples = np.frombuffer(data, dtype="<i2").reshape(-1, len(flat.labels))
+        return samples.T if everything else samples.take(columns, axis=1).T
 
     def fetch(start: int, stop: int) -> NDArray:
         return padded(inside, flat.n_samples, start, stop)
@@ -187,4 +187,5 @@ def segment(flat: Flat, kept: Sequence[str], stack: ExitStack) -> Segment:
         offsets=(0.0,) * len(kept),
         counts=True,
         fetch=fetch,
+        parallel=True,
     )

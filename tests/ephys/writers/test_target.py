@@ -70,7 +70,7 @@ def test_too_little_room_is_said_before_anything_is_written(tmp_path):
     ("number", "says"), [(errno.ENOSPC, "the disk is full"), (errno.EDQUOT, "disk quota is used up")]
 )
 def test_a_disk_that_fills_up_midway_is_a_sentence_and_leaves_nothing(tmp_path, monkeypatch, number, says):
-    source, write, calls = block(tmp_path / "mat", samples=300_000), os.pwrite, []
+    source, write, calls = block(tmp_path / "mat", samples=900_000), os.pwrite, []
 
     def full(*given: object) -> int:
         calls.append(given)

@@ -1,0 +1,16 @@
+"""The part of labsched that is compiled; everything else is in setup.cfg."""
+
+from setuptools import Extension, setup
+
+setup(
+    ext_modules=[
+        # Plain C, which knows nothing of Python: one file for every version of it (hence "abi3" in its name).
+        Extension(
+            "labsched.ephys.kernels._native",
+            sources=["labsched/ephys/kernels/native.c"],
+            depends=["labsched/ephys/kernels/loops.h"],
+            extra_compile_args=["-std=gnu11", "-O3", "-g0", "-fno-math-errno", "-fno-trapping-math"],
+            py_limited_api=True,
+        )
+    ]
+)
