@@ -127,10 +127,7 @@ def check(
 
 def needed(source: Source, format_name: str) -> int:
     """Bytes that the run will take in the target's folder at most: the output, and what must be unpacked first."""
-    output = source.n_samples * len(source.kept) * 2 + 200_000
-    widths = [wave.array.stored.itemsize * wave.count for export in source.exports for wave in export.waves.values()
-              if wave.label in source.kept and wave.array.packed]  # fmt: skip
-    return output + sum(widths)
+    return source.n_samples * len(source.kept) * 2 + 200_000 + source.unpacked
 
 
 def _described(found: Found) -> list[str]:

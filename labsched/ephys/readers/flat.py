@@ -8,7 +8,7 @@ sample each channel is sampled later than the first, one number per channel).
 
 import os
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labsched.ephys.errors import EphysError
-from labsched.ephys.recording import Segment, natural, padded
+from labsched.ephys.readers.source import Source
+from labsched.ephys.recording import Segment, keep, natural, padded
 
 #: Other names that people give to the keys.
 ALIASES = {
@@ -47,6 +48,27 @@ class Flat:
     offset_bytes: int
     start_s: float
     shifts: tuple[float, ...]
+
+
+def examine(source: Path, files: Sequence[Path], omit: Collection[str]) -> Source:
+    """What the .toml of each .dat says. Raises EphysError where they do not fit together."""
+    flats = sorted((describe(path) for path in files), key=lambda each: (each.start_s, natural(each.path.name)))
+    agree(flats)
+    labels = flats[0].labels
+    return Source(
+        path=source,
+        files=tuple(each.path for each in flats),
+        format="flat",
+        labels=tuple(sorted(labels, key=natural)),
+        kept=keep(labels, omit),
+        omitted=tuple(sorted(set(omit), key=natural)),
+        rate=flats[0].rate,
+        n_samples=sum(each.n_samples for each in flats),
+        n_bytes=sum(each.path.stat().st_size for each in flats),
+        gain_known=all(each.gain_known for each in flats),
+        notes=(),
+        opener=lambda kept, scratch, stack: tuple(segment(each, kept, stack) for each in flats),
+    )
 
 
 def describe(path: Path) -> Flat:

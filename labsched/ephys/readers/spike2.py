@@ -1,11 +1,9 @@
 """Opening a folder of Spike2 exports: every channel of every file as something that can be read from anywhere."""
 
-import math
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -14,23 +12,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labsched.ephys.errors import EphysError
-from labsched.ephys.readers import mat5, matlab, times
+from labsched.ephys.readers import mat5, matlab, survey, times
+from labsched.ephys.readers.source import Source
 from labsched.ephys.readers.survey import Export, Wave
-from labsched.ephys.recording import Segment, natural, padded
+from labsched.ephys.readers.tracks import Track, aligned
+from labsched.ephys.recording import Segment, keep, natural
 
-#: Channels of one recording may differ by this many samples in length and start: they are sampled one after the other.
-SLACK = 2
-#: Samples; the precision of times in a long file is no better.
-ALIGNED = 1e-5
+#: A channel's ``fetch(start, stop)`` of raw numbers, and its runs without a gap.
+Opened = tuple[Callable[[int, int], NDArray], tuple[times.Run, ...]]
 
 
-@dataclass(frozen=True)
-class Track:
-    """A channel of a file, open: ``fetch(start, stop)`` gives its raw numbers; `runs` are its runs without a gap."""
-
-    wave: Wave
-    fetch: Callable[[int, int], NDArray]
-    runs: tuple[times.Run, ...]
+def examine(source: Path, files: Sequence[Path], omit: Collection[str]) -> Source:
+    """What the headers of exports say. Raises EphysError where they do not fit together."""
+    exports = survey.survey(files)
+    labels = {label for export in exports for label in export.waves}
+    kept = keep(labels, omit)
+    survey.agree(exports, kept)
+    rate = survey.rate_of(exports, kept)
+    used = {export.path for export in exports}
+    notes = [f"{path.name} has no waveform channel: left out" for path in files if path not in used]
+    others = sorted({name for export in exports for name in export.others}, key=natural)
+    if others:
+        notes.append(f"not waveforms, left out: {', '.join(others)}")
+    waves = [export.waves[label] for export in exports for label in kept]
+    strange = sorted({wave.units for wave in waves if wave.units and not survey.known(wave.units)})
+    if strange:
+        notes.append(f"unknown units {', '.join(strange)}: taken for volts")
+    return Source(
+        path=source,
+        files=tuple(export.path for export in exports),
+        format="spike2",
+        labels=tuple(sorted(labels, key=natural)),
+        kept=kept,
+        omitted=tuple(sorted(set(omit), key=natural)),
+        rate=rate,
+        n_samples=sum(max(export.waves[label].count for label in kept) for export in exports),
+        n_bytes=sum(export.path.stat().st_size for export in exports),
+        gain_known=gain_known(exports, kept),
+        notes=tuple(notes),
+        opener=lambda kept, scratch, stack: segments(exports, kept, rate, scratch, stack),
+        unpacked=sum(wave.array.stored.itemsize * wave.count for wave in waves if wave.array.packed),
+    )
 
 
 def segments(
@@ -44,8 +66,12 @@ def segments(
     counts = {label: _counts([export.waves[label] for export in exports]) for label in kept}
     found: list[Segment] = []
     for export in exports:
-        tracks = _open(export, kept, rate, scratch, stack)
-        found.extend(_segments(export, tracks, counts, rate))
+        opened = _open(export, kept, rate, scratch, stack)
+        tracks = [
+            Track(label, *opened[label], *_gain(export.waves[label], counts[label]))
+            for label in sorted(opened, key=natural)
+        ]
+        found.extend(aligned(export.path, tracks, all(counts.values()), rate))
     return tuple(found)
 
 
@@ -72,7 +98,7 @@ def gain_known(exports: Sequence[Export], kept: Sequence[str]) -> bool:
     return all(wave.scale is not None if wave.integer else bool(wave.units) for wave in waves)
 
 
-def _open(export: Export, kept: Sequence[str], rate: float, scratch: Path | None, stack: ExitStack) -> dict[str, Track]:
+def _open(export: Export, kept: Sequence[str], rate: float, scratch: Path | None, stack: ExitStack) -> dict[str, Opened]:
     try:
         if matlab.version(export.path) == 73:
             return _open73(export, kept, rate, scratch, stack)
@@ -100,7 +126,7 @@ def _same_length(export: Export, wave: Wave, count: int) -> None:
 
 def _open73(
     export: Export, kept: Sequence[str], rate: float, scratch: Path | None, stack: ExitStack
-) -> dict[str, Track]:
+) -> dict[str, Opened]:
     file = matlab.opened(export.path)
     stack.callback(file.close)
     spool = _spool(export, kept, scratch, stack)
@@ -122,7 +148,7 @@ def _open73(
                 spool.write(np.ascontiguousarray(fetch(start, min(start + step, wave.count))).tobytes())
             spool.flush()
             fetch = _positioned(export.path, spool.fileno(), begin, values.dtype)
-        tracks[label] = Track(wave, fetch, found)
+        tracks[label] = fetch, found
     return tracks
 
 
@@ -147,7 +173,7 @@ def _guarded(path: Path, fetch: Callable[[int, int], NDArray]) -> Callable[[int,
 
 def _open5(
     export: Export, kept: Sequence[str], rate: float, scratch: Path | None, stack: ExitStack
-) -> dict[str, Track]:
+) -> dict[str, Opened]:
     labels = {export.waves[label].struct.variable: label for label in kept}
     fd = os.open(export.path, os.O_RDONLY | os.O_CLOEXEC)
     stack.callback(os.close, fd)
@@ -178,7 +204,7 @@ def _open5(
             if stamps is not None and timed:
                 column = _positioned(export.path, fd, variable.offset + stamps.position, stamps.stored)
                 found = list(_runs(export, wave, partial(times.runs, column, wave.count), rate))
-        tracks[wave.label] = Track(wave, fetch, tuple(found))
+        tracks[wave.label] = fetch, tuple(found)
     return tracks
 
 
@@ -218,69 +244,5 @@ def _positioned(path: Path, fd: int, begin: int, stored: np.dtype) -> Callable[[
             raise matlab.unreadable(path, "it became shorter while it was read")
         numbers = np.frombuffer(data, dtype=stored)
         return numbers if stored.isnative else numbers.astype(stored.newbyteorder("="))
-
-    return fetch
-
-
-def _segments(export: Export, tracks: dict[str, Track], counts: dict[str, bool], rate: float) -> list[Segment]:
-    kept = sorted(tracks, key=natural)
-    first = tracks[kept[0]]
-    for label in kept:
-        if len(tracks[label].runs) != len(first.runs):
-            raise EphysError(
-                f"channels {kept[0]} and {label} in {export.path} do not have the same gaps: export the file again, "
-                f"or omit {label}"
-            )
-    gains = [_gain(tracks[label].wave, counts[label]) for label in kept]
-    made = []
-    for index in range(len(first.runs)):
-        runs = [tracks[label].runs[index] for label in kept]
-        start = min(run.start_s for run in runs)
-        late = [(run.start_s - start) * rate for run in runs]
-        # Rounded down, so that sample i stays sample i for channels sampled one after the other within an interval.
-        whole = [math.floor(each + ALIGNED) for each in late]
-        length = max(run.count for run in runs)
-        for label, run, shift in zip(kept, runs, late, strict=True):
-            if shift > SLACK + 0.5:
-                raise EphysError(
-                    f"channel {label} in {export.path} begins {shift:.1f} samples after the others "
-                    f"(at {run.start_s:.6f} s): omit it, or export the channels over the same time"
-                )
-            if run.count < length - SLACK:
-                raise EphysError(
-                    f"channel {label} in {export.path} has {run.count} samples where others have {length}: omit it, "
-                    "or export the channels over the same time"
-                )
-        made.append(
-            Segment(
-                file=export.path,
-                first=first.runs[index].first,
-                n_samples=max(run.count + shift for run, shift in zip(runs, whole, strict=True)),
-                start_s=start,
-                shifts=tuple(max(each - n, 0.0) for each, n in zip(late, whole, strict=True)),
-                gains=tuple(gain for gain, _ in gains),
-                offsets=tuple(offset for _, offset in gains),
-                counts=all(counts.values()),
-                fetch=_stacked([tracks[label].fetch for label in kept], runs, whole),
-            )
-        )
-    return made
-
-
-def _stacked(
-    fetches: Sequence[Callable[[int, int], NDArray]], runs: Sequence[times.Run], whole: Sequence[int]
-) -> Callable[[int, int], NDArray]:
-    """One fetch for all channels, each from its own first sample and whole-sample shift on."""
-
-    def fetch(start: int, stop: int) -> NDArray:
-        rows = []
-        for get, run, shift in zip(fetches, runs, whole, strict=True):
-            begin = run.first
-
-            def inside(a: int, b: int, get: Callable[[int, int], NDArray] = get, begin: int = begin) -> NDArray:
-                return get(begin + a, begin + b)
-
-            rows.append(padded(inside, run.count, start - shift, stop - shift))
-        return np.stack(rows)
 
     return fetch

@@ -162,10 +162,19 @@ def _wave(path: Path, label: str, struct: Struct) -> Wave:
         start_s=start,
         scale=struct.numbers.get("scale"),
         offset=struct.numbers.get("offset", 0.0),
-        factor=MICROVOLTS.get(units.strip().casefold().replace("µ", "u").replace("μ", "u"), 1e6),
+        factor=MICROVOLTS.get(_plain_unit(units), 1e6),
         units=units,
         whole=whole,
     )
+
+
+def known(units: str) -> bool:
+    """Whether a unit is one of a voltage."""
+    return _plain_unit(units) in MICROVOLTS
+
+
+def _plain_unit(units: str) -> str:
+    return units.strip().casefold().replace("µ", "u").replace("μ", "u")
 
 
 def rate_of(exports: Sequence[Export], kept: Collection[str]) -> float:

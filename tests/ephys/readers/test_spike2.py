@@ -229,7 +229,7 @@ def test_folders_and_files_that_are_no_block_are_sentences(tmp_path):
     with pytest.raises(EphysError, match="is empty: export"):
         examine(tmp_path)
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(EphysError, match=r"holds no \.mat and no \.dat"):
+    with pytest.raises(EphysError, match=r"holds no recording \(notes\.txt\)"):
         examine(tmp_path)
     (tmp_path / "a.mat").write_bytes(b"")
     with pytest.raises(EphysError, match=r"a\.mat: it is empty"):

@@ -1,0 +1,86 @@
+"""Whether files are as long as their format says: neo drops what is too much and does not tell."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labsched.ephys.errors import EphysError
+from labsched.ephys.readers.rawio.kinds import Kind
+
+#: (bytes of the header, bytes of a record)
+RECORDS = {"Neuralynx": (16384, 1044), "Open Ephys (legacy)": (1024, 2070)}
+NAMES = {"Neuralynx": ".ncs", "Open Ephys (legacy)": ".continuous"}
+
+
+def _short(path: Path, why: str) -> EphysError:
+    return EphysError(f"{path} {why}: it was cut short: copy it here again")
+
+
+def check(kind: Kind, reader: Any, path: Path, found: Sequence[Path]) -> None:
+    """Raises EphysError naming the file that is not as long as it must be."""
+    if kind.name in RECORDS:
+        _records(*RECORDS[kind.name], [each for each in found if each.suffix.lower() == NAMES[kind.name]])
+    if kind.name == "SpikeGLX":
+        _spikeglx(found)
+    if kind.name == "Intan":
+        _intan(reader, path)
+    if reader.has_buffer_description_api():
+        _buffers(reader)
+
+
+def _records(head: int, size: int, files: Sequence[Path]) -> None:
+    for each in files:
+        length = each.stat().st_size - head
+        if length <= 0:
+            raise _short(each, f"has {length + head} bytes and so no samples")
+        if length % size:
+            raise _short(each, f"has {length} bytes of records, which is no multiple of {size}")
+
+
+def _spikeglx(metas: Sequence[Path]) -> None:
+    for meta in metas:
+        data = meta.with_suffix(".bin")
+        if not data.exists():
+            raise EphysError(f"{meta} has no {data.name} beside it: copy it here, or take the .meta out of the block")
+        lines = (line.partition("=") for line in meta.read_text(encoding="utf-8", errors="replace").splitlines())
+        said = {key.strip(): value.strip() for key, _, value in lines}.get("fileSizeBytes", "")
+        if said.isdecimal() and int(said) != data.stat().st_size:
+            raise _short(data, f"has {data.stat().st_size} bytes where {meta.name} says {said}")
+
+
+def _intan(reader: Any, path: Path) -> None:
+    raw = getattr(reader, "_raw_data", None)
+    if not isinstance(raw, dict):
+        return  # one file, in blocks: neo refuses one that ends within a block
+    wide = {}
+    for name, held in raw.items():
+        for each in held if isinstance(held, list) else [held]:
+            file = Path(getattr(each, "filename", None) or path)
+            frame = each.dtype.itemsize * int(np.prod(each.shape[1:]))
+            if file.stat().st_size % max(frame, 1):
+                raise _short(file, f"has {file.stat().st_size} bytes, which is no multiple of {frame}")
+            if not name.startswith(("RHD2000 supply", "RHD2000 aux")):
+                wide[file] = len(each)
+    longest = max(wide.values(), default=0)
+    for file, count in wide.items():
+        if count != longest:
+            raise _short(file, f"has {count} samples where others have {longest}")
+
+
+def _buffers(reader: Any) -> None:
+    for block, segments in enumerate(reader.header["nb_segment"]):
+        for segment in range(segments):
+            for row in reader.header["signal_buffers"]:
+                try:
+                    about = reader.get_analogsignal_buffer_description(block, segment, str(row["id"]))
+                except (KeyError, IndexError):
+                    continue
+                if about["type"] != "raw" or len(about["shape"]) != 2:
+                    continue
+                file = Path(about["file_path"])
+                frame = np.dtype(about["dtype"]).itemsize * about["shape"][1]
+                length = file.stat().st_size - int(about.get("file_offset", 0))
+                if about.get("order", "C") == "C" and length % frame and about["shape"][0] == length // frame:
+                    raise _short(file, f"has {length} bytes of data, which is no multiple of {about['shape'][1]} channels")
