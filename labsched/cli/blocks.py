@@ -18,11 +18,12 @@ NEAR = 3  # names that are suggested
 
 
 def block_options(command: F) -> F:
-    """--omit, --probe, --source, --target, --reference and --again."""
+    """--omit, --probe, --stream, --source, --target, --reference and --again."""
     for option in reversed(
         [
             click.option("--omit", multiple=True, metavar="A,B,...", help="Channels to leave out (repeatable)."),
             click.option("--probe", metavar="P", help="A rig or probe file, or a built-in probe's name."),
+            click.option("--stream", metavar="NAME", help="Which group of channels, where the format has several."),
             click.option("--source", metavar="DIR", help="Where the block lies; may have {block} and {name} in it."),
             click.option("--target", metavar="DIR", help="Where results go; may have {block} and {name} in it."),
             click.option("--reference", type=click.Choice(REFERENCES), help="What is subtracted from each channel."),
@@ -59,19 +60,20 @@ def check(block: Expanded) -> None:
     Raises NotFound where it is not there, BadRequest where its channels or its probe do not fit, and LabschedError
     where its data cannot be read.
     """
-    if not os.path.exists(block.source):
-        raise NotFound(f"there is no block {block.job.name}: no folder {block.source}{_near(block.source)}")
     try:
         from pathlib import Path
 
         from labsched.ephys.check import check as look
         from labsched.ephys.errors import EphysError
+        from labsched.ephys.readers.find import single
     except ImportError as error:
         raise LabschedError(
             f"cannot look at the block ({error}): labsched doctor says more, --no-check skips"
         ) from None
+    if not os.path.exists(block.source) and not single(Path(block.source)):
+        raise NotFound(f"there is no block {block.job.name}: no folder {block.source}{_near(block.source)}")
     try:
-        look(Path(block.source), block.omit, block.probe)
+        look(Path(block.source), block.omit, block.probe, block.stream or "")
     except EphysError as error:
         try:
             look(Path(block.source), (), None)

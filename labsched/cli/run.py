@@ -41,6 +41,7 @@ def run(
     block: str,
     omit: tuple[str, ...],
     probe: str | None,
+    stream: str | None,
     source: str | None,
     target: str | None,
     reference: str | None,
@@ -65,6 +66,7 @@ def run(
         source=queueing.absolute(source),
         target=queueing.absolute(target),
         reference=reference,
+        stream=stream,
         again=again,
     )
     import msgspec

@@ -20,13 +20,15 @@ class Summary:
     duration_s: float
     n_bytes: int
     files: tuple[Path, ...]
+    format: str
+    stream: str
     groups: dict[int, tuple[str, ...]]
     notes: tuple[str, ...]
 
 
-def check(source: str | Path, omit: Collection[str] = (), probe: str | Path | None = None) -> Summary:
+def check(source: str | Path, omit: Collection[str] = (), probe: str | Path | None = None, stream: str = "") -> Summary:
     """Raises the EphysError that `denoise` would raise, for all that the headers can show."""
-    found = look(source, omit, probe)
+    found = look(source, omit, probe, stream_name=stream)
     return Summary(
         labels=found.source.kept,
         omitted=found.source.omitted,
@@ -34,6 +36,8 @@ def check(source: str | Path, omit: Collection[str] = (), probe: str | Path | No
         duration_s=found.source.n_samples / found.source.rate,
         n_bytes=found.source.n_bytes,
         files=found.source.files,
+        format=found.source.format,
+        stream=found.source.stream,
         groups={group.number: group.labels for group in found.layout.groups},
         notes=(*found.source.notes, *found.layout.notes),
     )

@@ -24,11 +24,14 @@ def _parser(verb: str, says: str, example: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python -m labsched.ephys {verb}", description=says, epilog=f"example: {example}", allow_abbrev=False
     )
-    parser.add_argument("--source", required=True, type=Path, help="the block's folder (or one .mat or .dat file)")
+    parser.add_argument("--source", required=True, type=Path, help="the block's folder, or its one file")
     parser.add_argument(
         "--omit", action="append", default=[], type=_labels, metavar="A,B", help="labels of channels to leave out"
     )
     parser.add_argument("--probe", help="rig (.toml), probe (.prb, .json) or the name of a built-in probe")
+    parser.add_argument(
+        "--stream", default="", metavar="NAME", help="which group of channels, where the format has several"
+    )
     return parser
 
 
@@ -70,6 +73,7 @@ def denoise(argv: Sequence[str]) -> int:
         given.name,
         omit=[label for each in given.omit for label in each],
         probe=given.probe,
+        stream=given.stream,
         reference=given.reference,
         band=parse(given.band),
         format=given.format,
@@ -106,7 +110,7 @@ def check(argv: Sequence[str]) -> int:
 
     from labsched.ephys.check import check as look
 
-    found = look(given.source, [label for each in given.omit for label in each], given.probe)
+    found = look(given.source, [label for each in given.omit for label in each], given.probe, given.stream)
     if given.json:
         import json
         from dataclasses import asdict
@@ -114,8 +118,8 @@ def check(argv: Sequence[str]) -> int:
         print(json.dumps(asdict(found), default=str, ensure_ascii=False))
         return 0
     print(
-        f"{given.source}: {len(found.labels)} channels at {found.rate:g} Hz, {found.duration_s:.1f} s in "
-        f"{len(found.files)} file(s), {found.n_bytes / 1e6:.1f} MB"
+        f"{given.source}: {found.format}, {len(found.labels)} channels at {found.rate:g} Hz, "
+        f"{found.duration_s:.1f} s in {len(found.files)} file(s), {found.n_bytes / 1e6:.1f} MB"
     )
     print(f"channels: {', '.join(found.labels)}")
     if found.omitted:

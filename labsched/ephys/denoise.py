@@ -19,7 +19,7 @@ from labsched.ephys import document, output, progress, provenance, realign, refe
 from labsched.ephys.chain import Chain
 from labsched.ephys.errors import EphysError
 from labsched.ephys.klusta.params import Params, write_prm
-from labsched.ephys.probes import Layout, resolve
+from labsched.ephys.probes import Layout, resolve, stream_of
 from labsched.ephys.readers import Source, examine, opened
 from labsched.ephys.recording import Recording
 from labsched.ephys.writers import data, target
@@ -53,6 +53,7 @@ def denoise(
     *,
     omit: Collection[str] = (),
     probe: str | Path | None = None,
+    stream: str = "",
     reference: str = "war",
     band: bands.Band | None = None,
     format: str = "kwd",
@@ -63,14 +64,15 @@ def denoise(
 ) -> Report:
     """De-noise the block in `source` and write NAME.raw.kwd (or .dat), .prb, .prm and .denoise.json into `folder`.
 
-    Channels in `omit` leave everything; `probe` is what `labsched.ephys.probes.resolve` takes; `reference` is one of
-    `labsched.ephys.reference.METHODS`; `band` a band-pass before it; `chunk` is how many samples to read at once (0:
-    about a million values); `threads` how many threads may read and compute, this one among them. `told` gets lines
-    for people. Raises EphysError for whatever a person can mend; then, and when interrupted, nothing half-written
-    stays, and the JSON of an earlier result only where this run got no further than its checks.
+    Channels in `omit` leave everything; `probe` is what `labsched.ephys.probes.resolve` takes; `stream` which group of
+    channels is meant where the format has several; `reference` is one of `labsched.ephys.reference.METHODS`; `band` a
+    band-pass before it; `chunk` is how many samples to read at once (0: about a million values); `threads` how many
+    threads may read and compute, this one among them. `told` gets lines for people. Raises EphysError for whatever a
+    person can mend; then, and when interrupted, nothing half-written stays, and the JSON of an earlier result only
+    where this run got no further than its checks.
     """
     began, clock = time.time(), time.monotonic()
-    found = check(source, omit, probe, reference, format)
+    found = check(source, omit, probe, reference, format, stream)
     bands.check(band, found.source.rate)
     where = target.Target(Path(folder), name, format)
     target.check_name(name)
@@ -116,13 +118,14 @@ def check(
     probe: str | Path | None = None,
     reference_name: str = "war",
     format_name: str = "kwd",
+    stream_name: str = "",
 ) -> Found:
     """Everything that can be wrong before a sample is read, as an EphysError; opens headers only."""
     reference.check(reference_name)
     if format_name not in FORMATS:
         raise EphysError(f"unknown format {format_name!r}: it is one of {', '.join(FORMATS)}")
-    source_found = examine(Path(source), omit)
-    return Found(source_found, resolve(probe, source_found.labels, omit))
+    source_found = examine(Path(source), omit, stream_name or stream_of(probe))
+    return Found(source_found, resolve(probe, source_found.labels, omit, carried=source_found.wiring))
 
 
 def needed(source: Source, format_name: str) -> int:
@@ -132,9 +135,9 @@ def needed(source: Source, format_name: str) -> int:
 
 def _described(found: Found) -> list[str]:
     source = found.source
-    size = sum(path.stat().st_size for path in source.files)
     lines = [
-        f"{source.path}: {len(source.files)} file(s), {size / 1e6:.1f} MB, {len(source.labels)} channels at "
+        f"{source.path}: {source.format}, {len(source.files)} file(s), {source.n_bytes / 1e6:.1f} MB, "
+        f"{len(source.labels)} channels at "
         f"{source.rate:g} Hz, {source.n_samples / source.rate:.1f} s"
     ]
     lines += [f"  {note}" for note in (*source.notes, *found.layout.notes)]

@@ -22,6 +22,7 @@ class BlockRequest(NamedTuple):
     source: str | None = None
     target: str | None = None
     reference: str | None = None
+    stream: str | None = None
     priority: int = 0
     hold: bool = False
     again: bool = False
@@ -35,6 +36,7 @@ class Expanded(NamedTuple):
     target: str
     probe: str | None
     omit: tuple[str, ...] = ()
+    stream: str | None = None
 
 
 class Row(NamedTuple):
@@ -91,6 +93,7 @@ def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env:
             *(*ephys, "denoise", "--source", source, *folders),
             *(("--omit", ",".join(request.omit)) if request.omit else ()),
             *(("--probe", probe) if probe else ()),
+            *(("--stream", request.stream) if request.stream else ()),
             *("--reference", reference, "--format", settings["format"]),
             *("--threads", str(settings["denoise_threads"])),
             *_options(settings["klusta"]),
@@ -128,7 +131,7 @@ def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env:
         hold=request.hold,
         again=request.again,
     )
-    return Expanded(job, source, target, probe, request.omit)
+    return Expanded(job, source, target, probe, request.omit, request.stream)
 
 
 def _retry(times: int) -> Retry | None:

@@ -2,6 +2,6 @@
 
 from .files import Rig, builtin
 from .layout import Group, Layout, Probe, Site
-from .resolve import natural, resolve
+from .resolve import natural, resolve, stream_of
 
-__all__ = ["Group", "Layout", "Probe", "Rig", "Site", "builtin", "natural", "resolve"]
+__all__ = ["Group", "Layout", "Probe", "Rig", "Site", "builtin", "natural", "resolve", "stream_of"]

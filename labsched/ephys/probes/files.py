@@ -18,11 +18,12 @@ SUFFIXES = (".toml", ".prb", ".json")
 
 @dataclass(frozen=True)
 class Rig:
-    """A lab's wiring: a probe, and the site id that each port label is wired to."""
+    """A lab's wiring: a probe, and the site id that each port label is wired to; `stream`: of formats with several."""
 
     title: str
     probe: Probe
     ports: Mapping[str, str]
+    stream: str = ""
 
 
 def builtin() -> tuple[str, ...]:
@@ -60,7 +61,8 @@ def load(probe: str | Path, folder: Path, *, rigs: bool = True) -> Probe | Rig:
 
 
 def rig(path: Path, text: str) -> Rig:
-    """A rig file: ``probe = "..."`` and a table ``[ports]`` of ``label = site``; ``name`` and ``unconnected`` may be.
+    """A rig file: ``probe = "..."`` and a table ``[ports]`` of ``label = site``; ``name``, ``unconnected`` and
+    ``stream`` may be.
 
     ``probe`` is a file beside the rig or a built-in name. Every site must have a port, except those that the list
     ``unconnected`` names. EphysError names the port or the site that is wrong.
@@ -73,7 +75,7 @@ def rig(path: Path, text: str) -> Rig:
         if again:
             raise EphysError(f"{title} {again}: give each port one line") from None
         raise EphysError(f"{title} is not valid TOML: {error}") from None
-    known = ("name", "description", "probe", "ports", "unconnected")
+    known = ("name", "description", "probe", "ports", "unconnected", "stream")
     for key in table:
         if key not in known:
             raise EphysError(f"{title} has a key {key!r} that means nothing here: it may have {', '.join(known)}")
@@ -95,7 +97,10 @@ def rig(path: Path, text: str) -> Rig:
     unconnected = table.get("unconnected", [])
     if not isinstance(unconnected, list):
         raise EphysError(f"{title}: unconnected is not a list of sites: write it as unconnected = [3, 7]")
-    return Rig(title, probe, _ports(title, probe, ports, [str(site) for site in unconnected]))
+    stream = table.get("stream", "")
+    if not isinstance(stream, str):
+        raise EphysError(f'{title}: stream is not the name of one: write it as stream = "imec0.ap"')
+    return Rig(title, probe, _ports(title, probe, ports, [str(site) for site in unconnected]), stream)
 
 
 def _ports(title: str, probe: Probe, ports: Mapping[str, Any], unconnected: list[str]) -> dict[str, str]:

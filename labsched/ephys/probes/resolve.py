@@ -12,6 +12,14 @@ from .layout import Group, Layout, Probe, Site
 ASSUMED_SPACING_UM = 20.0
 
 
+def stream_of(probe: str | Path | None) -> str:
+    """The stream that a rig names; nothing where ``probe`` is none, or names none. Raises EphysError as `resolve`."""
+    if probe is None or not str(probe).strip():
+        return ""
+    found = load(probe, Path())
+    return found.stream if isinstance(found, Rig) else ""
+
+
 def natural(label: str) -> tuple[tuple[int, int | str], ...]:
     """A sort key under which ``Port_2`` comes before ``Port_10``."""
     return tuple((0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"([0-9]+)", label) if part)
@@ -22,6 +30,7 @@ def resolve(
     labels: Sequence[str],
     omit: Collection[str] = (),
     folder: str | Path | None = None,
+    carried: Rig | None = None,
 ) -> Layout:
     """Say where each channel lies.
 
@@ -31,8 +40,9 @@ def resolve(
     been dropped already.
 
     With a rig the ports say it all. With only a probe, the labels in natural order are the sites in the probe's
-    channel order, and their numbers must be equal (a .prb may leave out columns that are omitted). With None, all
-    channels are taken for one shank, in natural order, 20 µm apart.
+    channel order, and their numbers must be equal (a .prb may leave out columns that are omitted). With None it is
+    what the recording itself says, ``carried``; without that, all channels are taken for one shank, in natural order,
+    20 µm apart.
 
     Raises EphysError that names the port, site or file where the two do not fit.
     """
@@ -45,7 +55,9 @@ def resolve(
         raise EphysError("every channel is omitted: leave at least one")
     everything = sorted({*labels, *dropped}, key=natural)
     if probe is None:
-        return _unknown(everything, kept)
+        if carried is None:
+            return _unknown(everything, kept)
+        return _layout(carried.probe, _by_rig(carried, everything, dropped), kept, carried.title)
     found = load(probe, Path(folder) if folder is not None else Path())
     if isinstance(found, Rig):
         return _layout(found.probe, _by_rig(found, everything, dropped), kept, found.title)

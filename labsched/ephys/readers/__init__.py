@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from labsched.ephys.errors import EphysError
-from labsched.ephys.readers import find, flat, spike2
+from labsched.ephys.readers import find, flat, smr, spike2
 from labsched.ephys.readers.rawio import kinds
 from labsched.ephys.readers.source import Source, no_stream
 from labsched.ephys.recording import Recording
@@ -38,6 +38,8 @@ def _examine(here: find.Place, omit: Collection[str], stream: str) -> Source:
         from labsched.ephys.readers.rawio import read
 
         return read.examine(here.path, *found, here.deep, omit, stream)
+    if (smrs := here.ending(".smr")) and not mats and not _described(here):
+        return smr.examine(here.path, smrs, omit, stream)
     if stream:
         raise no_stream(here.path, stream, ())
     if mats:

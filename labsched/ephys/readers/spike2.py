@@ -98,7 +98,9 @@ def gain_known(exports: Sequence[Export], kept: Sequence[str]) -> bool:
     return all(wave.scale is not None if wave.integer else bool(wave.units) for wave in waves)
 
 
-def _open(export: Export, kept: Sequence[str], rate: float, scratch: Path | None, stack: ExitStack) -> dict[str, Opened]:
+def _open(
+    export: Export, kept: Sequence[str], rate: float, scratch: Path | None, stack: ExitStack
+) -> dict[str, Opened]:
     try:
         if matlab.version(export.path) == 73:
             return _open73(export, kept, rate, scratch, stack)

@@ -162,7 +162,7 @@ def _wave(path: Path, label: str, struct: Struct) -> Wave:
         start_s=start,
         scale=struct.numbers.get("scale"),
         offset=struct.numbers.get("offset", 0.0),
-        factor=MICROVOLTS.get(_plain_unit(units), 1e6),
+        factor=MICROVOLTS.get(plain_unit(units), 1e6),
         units=units,
         whole=whole,
     )
@@ -170,10 +170,10 @@ def _wave(path: Path, label: str, struct: Struct) -> Wave:
 
 def known(units: str) -> bool:
     """Whether a unit is one of a voltage."""
-    return _plain_unit(units) in MICROVOLTS
+    return plain_unit(units) in MICROVOLTS
 
 
-def _plain_unit(units: str) -> str:
+def plain_unit(units: str) -> str:
     return units.strip().casefold().replace("µ", "u").replace("μ", "u")
 
 

@@ -1,6 +1,7 @@
 """Gaps that a format tells of and neo does not make segments of: found in the samples' own numbers."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from labsched.ephys.errors import EphysError
 from labsched.ephys.readers import times
+from labsched.ephys.readers.rawio import plexon
 from labsched.ephys.readers.rawio.header import unreadable
 from labsched.ephys.readers.rawio.kinds import Kind
 
@@ -33,6 +35,8 @@ def runs(
         if any(each != found[0] for each in found):
             raise unreadable(path, kind.name, "its channels do not have the same gaps")
         return found[0] if found else whole
+    if kind.name == "Plexon":
+        return plexon.runs(reader, stream, size, start_s, rate)
     if kind.name == "Open Ephys (binary)":
         numbers = _sample_numbers(kind, reader, where, stream)
         if numbers is not None:
@@ -66,8 +70,7 @@ def _of_records(kind: Kind, path: Path, stamps: NDArray, rate: float) -> list[ti
     numbers = np.asarray(stamps, dtype=np.float64)
     cuts = [0, *(np.flatnonzero(np.diff(numbers) != 1024) + 1).tolist(), len(numbers)]
     return [
-        times.Run(int(numbers[a] - numbers[0]), (b - a) * 1024, float(numbers[a]) / rate)
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+        times.Run(int(numbers[a] - numbers[0]), (b - a) * 1024, float(numbers[a]) / rate) for a, b in pairwise(cuts)
     ]
 
 
@@ -82,7 +85,9 @@ def _sample_numbers(kind: Kind, reader: Any, where: tuple[int, int], stream: int
         try:
             numbers = np.load(beside, mmap_mode="r")
         except (OSError, ValueError, EOFError) as error:
-            raise EphysError(f"cannot read {beside}: it is damaged or cut short ({error}): copy it here again") from None
+            raise EphysError(
+                f"cannot read {beside}: it is damaged or cut short ({error}): copy it here again"
+            ) from None
         if numbers.ndim == 1 and numbers.dtype.kind in "iu":
             return numbers
     return None

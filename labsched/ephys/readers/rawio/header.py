@@ -2,7 +2,6 @@
 
 import importlib.util
 import logging
-import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labsched.ephys.errors import EphysError
-from labsched.ephys.readers.rawio import mapped
+from labsched.ephys.readers.rawio import lengths, mapped
 from labsched.ephys.readers.rawio.kinds import Kind
 
 MOST = 300  # characters of what a library says
@@ -106,7 +105,11 @@ def listening(heard: list[str]) -> Iterator[None]:
 def _options(kind: Kind, path: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     """That gaps become segments, never an error or silence."""
     if kind.name == "Neuralynx":
-        rates = [_neuralynx_rate(each) for each in Path(arguments["dirname"]).iterdir() if each.suffix.lower() == ".ncs"]
+        rates = [
+            lengths.neuralynx_rate(each)
+            for each in Path(arguments["dirname"]).iterdir()
+            if each.suffix.lower() == ".ncs"
+        ]
         # Half a sample: stamps are whole microseconds.
         return {"gap_tolerance_ms": 500.0 / max([*rates, 1.0])}
     if kind.name == "Blackrock":
@@ -114,9 +117,3 @@ def _options(kind: Kind, path: Path, arguments: dict[str, Any]) -> dict[str, Any
     if kind.name == "Intan":
         return {"ignore_integrity_checks": True}
     return {}
-
-
-def _neuralynx_rate(path: Path) -> float:
-    with path.open("rb") as file:
-        found = re.search(rb"-SamplingFrequency\s+([0-9.]+)", file.read(16384))
-    return float(found[1]) if found else 0.0

@@ -1,5 +1,6 @@
 """Whether files are as long as their format says: neo drops what is too much and does not tell."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from labsched.ephys.readers.rawio.kinds import Kind
 
 #: (bytes of the header, bytes of a record)
 RECORDS = {"Neuralynx": (16384, 1044), "Open Ephys (legacy)": (1024, 2070)}
-NAMES = {"Neuralynx": ".ncs", "Open Ephys (legacy)": ".continuous"}
 
 
 def _short(path: Path, why: str) -> EphysError:
@@ -20,14 +20,38 @@ def _short(path: Path, why: str) -> EphysError:
 
 def check(kind: Kind, reader: Any, path: Path, found: Sequence[Path]) -> None:
     """Raises EphysError naming the file that is not as long as it must be."""
-    if kind.name in RECORDS:
-        _records(*RECORDS[kind.name], [each for each in found if each.suffix.lower() == NAMES[kind.name]])
     if kind.name == "SpikeGLX":
         _spikeglx(found)
     if kind.name == "Intan":
         _intan(reader, path)
     if reader.has_buffer_description_api():
         _buffers(reader)
+
+
+def before(kind: Kind, found: Sequence[Path]) -> None:
+    """The same for what makes neo trip: a file for each channel, all of the same length."""
+    if kind.name not in RECORDS:
+        return
+    head, size = RECORDS[kind.name]
+    _records(head, size, found)
+    alike: dict[object, Path] = {}
+    for each in found:
+        key = (each.parent, neuralynx_rate(each) if kind.name == "Neuralynx" else each.stem.split("_")[2:])
+        first = alike.setdefault(str(key), each)
+        one, other = ((file.stat().st_size - head) // size for file in (first, each))
+        if one != other:
+            short, long = (first, each) if one < other else (each, first)
+            raise EphysError(
+                f"{short} has {min(one, other)} records where {long.name} has {max(one, other)}: copy it here again, "
+                "or move it out of the block"
+            )
+
+
+def neuralynx_rate(path: Path) -> float:
+    """The sampling rate (Hz) that the header of a .ncs tells; 0 where it does not."""
+    with path.open("rb") as file:
+        found = re.search(rb"-SamplingFrequency\s+([0-9.]+)", file.read(16384))
+    return float(found[1]) if found else 0.0
 
 
 def _records(head: int, size: int, files: Sequence[Path]) -> None:
@@ -70,8 +94,8 @@ def _intan(reader: Any, path: Path) -> None:
 
 
 def _buffers(reader: Any) -> None:
-    for block, segments in enumerate(reader.header["nb_segment"]):
-        for segment in range(segments):
+    for block in range(reader.block_count()):
+        for segment in range(reader.segment_count(block)):
             for row in reader.header["signal_buffers"]:
                 try:
                     about = reader.get_analogsignal_buffer_description(block, segment, str(row["id"]))
@@ -83,4 +107,6 @@ def _buffers(reader: Any) -> None:
                 frame = np.dtype(about["dtype"]).itemsize * about["shape"][1]
                 length = file.stat().st_size - int(about.get("file_offset", 0))
                 if about.get("order", "C") == "C" and length % frame and about["shape"][0] == length // frame:
-                    raise _short(file, f"has {length} bytes of data, which is no multiple of {about['shape'][1]} channels")
+                    raise _short(
+                        file, f"has {length} bytes of data, which is no multiple of {about['shape'][1]} channels"
+                    )

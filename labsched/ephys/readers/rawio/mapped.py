@@ -6,6 +6,7 @@ without a word: here it ends with a sentence, nothing half-written stays.
 """
 
 import ctypes
+import io
 import mmap
 import os
 import signal
@@ -24,31 +25,39 @@ _reading: list[str] = []
 last: list[Callable[[], None]] = []
 
 
-def maps(holder: Any, depth: int = 5) -> list[mmap.mmap]:
+def maps(holder: Any) -> list[mmap.mmap]:
     """The memory maps that an object of neo's holds, in its attributes and the containers in them."""
     found: dict[int, mmap.mmap] = {}
-
-    def look(value: Any, left: int) -> None:
-        if isinstance(value, np.ndarray):
-            base: Any = value
-            while base is not None and not isinstance(base, mmap.mmap):
-                base = getattr(base, "_mmap", None) or getattr(base, "base", None)
-            if isinstance(base, mmap.mmap):
-                found[id(base)] = base
-        elif isinstance(value, dict) and left:
-            for each in value.values():
-                look(each, left - 1)
-        elif isinstance(value, list | tuple) and left and len(value) < 100_000:
-            for each in value:
-                look(each, left - 1)
-
-    look(vars(holder), depth)
+    for value, _, _ in _held(vars(holder)):
+        base: Any = value if isinstance(value, np.ndarray) else None
+        while base is not None and not isinstance(base, mmap.mmap):
+            base = getattr(base, "_mmap", None) or getattr(base, "base", None)
+        if base is not None:
+            found[id(base)] = base
     return list(found.values())
 
 
-def forget(held: list[mmap.mmap]) -> None:
+def close(holder: Any) -> None:
+    """Close the files that an object of neo's keeps open; it opens those of a dictionary again."""
+    for value, container, key in list(_held(vars(holder))):
+        if isinstance(value, io.IOBase):
+            value.close()
+            if isinstance(container, dict):
+                del container[key]
+
+
+def _held(container: Any, depth: int = 5) -> Iterator[tuple[Any, Any, Any]]:
+    """Everything in nested containers: (value, the container that it is in, under which key)."""
+    pairs = container.items() if isinstance(container, dict) else enumerate(container)
+    for key, value in list(pairs):
+        yield value, container, key
+        if depth and isinstance(value, dict | list | tuple) and len(value) < 100_000:
+            yield from _held(value, depth - 1)
+
+
+def forget(known: list[mmap.mmap]) -> None:
     """Give the pages of these maps back; they are read again where they are wanted again."""
-    for each in held:
+    for each in known:
         if not each.closed:
             each.madvise(mmap.MADV_DONTNEED)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from labsched.ephys.errors import EphysError
 from labsched.ephys.readers import times
-from labsched.ephys.readers.rawio import gaps, header, lengths, mapped, probes, streams
+from labsched.ephys.readers.rawio import gaps, header, lengths, mapped, plexon, probes, streams
 from labsched.ephys.readers.rawio.kinds import Kind, units
 from labsched.ephys.readers.source import Source
 from labsched.ephys.readers.tracks import Track, aligned
@@ -91,6 +91,8 @@ def _files(kind: Kind, found: Sequence[Path], deep: Sequence[Path]) -> list[Path
 def _open(
     path: Path, kind: Kind, arguments: dict[str, Any], found: Sequence[Path], wanted: str
 ) -> tuple[Unit, list[str]]:
+    with header.reported(path, kind):
+        lengths.before(kind, found)
     reader, notes = header.parse(kind, path, arguments)
     with header.reported(path, kind), header.listening(notes), mapped.reading(path):
         lengths.check(kind, reader, path, found)
@@ -99,11 +101,11 @@ def _open(
             raise EphysError(f"{path} has no waveform channel: it is of {kind.name}, but holds only events or spikes")
         stream, told = streams.choose(path, listing, wanted)
         extents = []
-        for block, count in enumerate(reader.header["nb_segment"]):
-            for segment in range(count):
-                runs = _runs(kind, reader, path, (block, segment), stream)
-                if runs:
-                    extents.append(((block, segment), tuple(runs)))
+        for where in [(b, s) for b in range(reader.block_count()) for s in range(reader.segment_count(b))]:
+            runs = _runs(kind, reader, path, where, stream)
+            if runs:
+                extents.append((where, tuple(runs)))
+        mapped.close(reader)
         if not extents:
             raise EphysError(f"{path} has no samples in stream {stream.name}: copy it here again, or take it out")
         return Unit(path, kind, reader, stream, tuple(extents)), [*told, *notes]
@@ -147,18 +149,25 @@ def _segments(unit: Unit, kept: Sequence[str], stack: ExitStack) -> list[Segment
     wanted = [channels[label] for label in kept]
     counts = all(np.dtype(each.dtype).kind in "iu" for each in wanted)
     taps = _Taps()
+    stack.callback(mapped.close, unit.reader)
     made: list[Segment] = []
+    begun: dict[Path, int] = {}
     for where, runs in unit.extents:
         if unit.kind.joined:
             tracks = [_track(unit, where, each, taps) for each in wanted]
-            made += aligned(unit.path, tracks, counts, unit.stream.rate)
+            for segment in aligned(unit.path, tracks, counts, unit.stream.rate):
+                made.append(replace(segment, first=begun.setdefault(unit.path, 0)))
+                begun[unit.path] += segment.n_samples
             continue
         inside = _fetch(unit, where, wanted, taps)
+        file = _file(unit, where, wanted[0].stream)
         for run in runs:
+            first = begun.setdefault(file, 0)
+            begun[file] += run.count
             made.append(
                 Segment(
-                    file=unit.path,
-                    first=run.first,
+                    file=file,
+                    first=first,
                     n_samples=run.count,
                     start_s=run.start_s,
                     shifts=(0.0,) * len(wanted),
@@ -169,6 +178,14 @@ def _segments(unit: Unit, kept: Sequence[str], stack: ExitStack) -> list[Segment
                 )
             )
     return made
+
+
+def _file(unit: Unit, where: tuple[int, int], stream: int) -> Path:
+    """The file that a segment lies in, where the format has one for each."""
+    buffer = str(unit.reader.header["signal_streams"][stream]["buffer_id"])
+    if not unit.reader.has_buffer_description_api():
+        return unit.path
+    return Path(unit.reader.get_analogsignal_buffer_description(*where, buffer).get("file_path", unit.path))
 
 
 def _within(inside: Callable[[int, int], NDArray], run: times.Run) -> Callable[[int, int], NDArray]:
@@ -193,12 +210,16 @@ def _fetch(
     columns = [channel.index for channel in channels]
     number = channels[0].stream
     reader = unit.reader
+    ids = [plexon.numbers(reader, number)[each] for each in columns] if unit.kind.name == "Plexon" else []
     straight = columns == list(range(columns[0], columns[0] + len(columns)))
     indexes: Any = slice(columns[0], columns[-1] + 1) if straight else np.array(columns)
 
     def inside(start: int, stop: int) -> NDArray:
         with taps.lock, header.reported(unit.path, unit.kind), mapped.reading(unit.path):
-            data = np.asarray(reader.get_analogsignal_chunk(*where, start, stop, number, channel_indexes=indexes))
+            if ids:
+                data = plexon.chunk(reader, start, stop, ids)
+            else:
+                data = np.asarray(reader.get_analogsignal_chunk(*where, start, stop, number, channel_indexes=indexes))
             if data.shape != (stop - start, len(columns)):
                 raise header.unreadable(unit.path, unit.kind.name, f"it ends before sample {stop}: it was cut short")
             if not data.flags.owndata:

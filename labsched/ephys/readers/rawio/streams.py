@@ -11,6 +11,8 @@ from labsched.ephys.readers.source import no_stream
 from labsched.ephys.recording import listed, natural
 
 MICROVOLTS = {"v": 1e6, "volt": 1e6, "volts": 1e6, "mv": 1e3, "uv": 1.0, "nv": 1e-3}
+#: What neo means where it does not say it.
+UNITS = {"Plexon": "mV"}
 #: Words in a stream's name that say it is no wide-band recording of neurons.
 OTHER = re.compile(
     r"sync|nidq|\badc|_adc|\baux|auxil|\bdac|digital|supply|voltage|\bvdd|temperature|\bstim|\btrig|\bttl|event|"
@@ -52,7 +54,10 @@ def listing(kind: Kind, header: Any) -> list[Stream]:
         if not len(rows):
             continue
         names = _labels([str(row["name"]) for row in rows], [str(row["id"]) for row in rows])
-        channels = tuple(_channel(label, number, k, row) for k, (label, row) in enumerate(zip(names, rows, strict=True)))
+        unit = UNITS.get(kind.name, "")
+        channels = tuple(
+            _channel(label, number, k, row, unit) for k, (label, row) in enumerate(zip(names, rows, strict=True))
+        )
         title = str(each["name"]) or str(each["id"])
         voltage = all(_plain(str(row["units"])) in {*MICROVOLTS, ""} for row in rows)
         found.append(Stream(title, channels[0].rate, channels, voltage and not OTHER.search(title.replace("_", " "))))
@@ -89,8 +94,8 @@ def _plain(units: str) -> str:
     return units.strip().casefold().replace("µ", "u").replace("μ", "u")
 
 
-def _channel(label: str, stream: int, index: int, row: Any) -> Channel:
-    factor, gain = MICROVOLTS.get(_plain(str(row["units"]))), float(row["gain"])
+def _channel(label: str, stream: int, index: int, row: Any, unit: str) -> Channel:
+    factor, gain = MICROVOLTS.get(_plain(str(row["units"]) or unit)), float(row["gain"])
     offset = float(row["offset"])
     known = factor is not None and gain != 0
     scale = (gain * factor, offset * factor) if factor is not None and gain != 0 else (1.0, 0.0)

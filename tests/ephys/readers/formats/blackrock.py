@@ -1,6 +1,7 @@
 """Blackrock: NSx 2.3 ("NEURALCD"), as their "NEV and NSx file format" describes it."""
 
 import struct
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ def write(
             300, 1, 1, 7500000, 3, 1,
         )  # fmt: skip
     edges = [0, *cuts, data.shape[1]]
-    for index, (begin, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for index, (begin, end) in enumerate(pairwise(edges)):
         stamp = int(begin * 30000 / rate) + 30000 * index
         head += struct.pack("<BII", 1, stamp, end - begin) + data[:, begin:end].T.astype("<i2").tobytes()
     (folder / f"{name}.ns{number}").write_bytes(head)

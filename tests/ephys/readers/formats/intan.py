@@ -44,7 +44,6 @@ def write(
     """As many whole blocks of 128 samples as `data` has; a block's stamps go on from `first`."""
     folder.mkdir(parents=True, exist_ok=True)
     count, blocks = len(data), data.shape[1] // SAMPLES
-    lead = 2 * count if not rhs else 2 * count
     parts = [header(count, rate, rhs)]
     for block in range(blocks):
         begin = block * SAMPLES
@@ -54,7 +53,6 @@ def write(
         if rhs:
             parts.append(np.zeros((count, SAMPLES), "<u2").tobytes())  # stimulation
         parts.append(np.full(SAMPLES, 32768, "<u2").tobytes())
-    assert lead
     (folder / f"{name}.{'rhs' if rhs else 'rhd'}").write_bytes(b"".join(parts))
     return folder
 
