@@ -60,8 +60,8 @@ def make(folder: str | Path, recipe: Recipe | None = None, *, overwrite: bool = 
             files.mkdir(parents=True)
             _write(decided, files)
             save(made.truth, temporary / "truth")
-            (temporary / "probe").write_text(_probe(recipe), encoding="utf-8")
-            (temporary / "rig").write_text(_rig(decided), encoding="utf-8")
+            (temporary / "probe").write_text(probe_text(recipe), encoding="utf-8")
+            (temporary / "rig").write_text(rig_text(decided), encoding="utf-8")
             if block.exists():
                 shutil.rmtree(block)
             for name, path in (("truth", made.truth_file), ("probe", made.probe), ("rig", made.rig)):
@@ -125,7 +125,8 @@ def _open(writer: Writer73 | Writer5, it: Plan, epoch: int, kind: str) -> None:
         writer.struct(label, fields, columns)
 
 
-def _probe(recipe: Recipe) -> str:
+def probe_text(recipe: Recipe) -> str:
+    """The probe as probeinterface describes it (JSON)."""
     sites = positions(recipe)
     axes = "[[1.0, 0.0], [0.0, 1.0]]"
     rows = {
@@ -144,7 +145,9 @@ def _probe(recipe: Recipe) -> str:
     )
 
 
-def _rig(it: Plan) -> str:
+def rig_text(it: Plan) -> str:
+    """The rig: which port is wired to which site of the probe (TOML)."""
+    """The rig: which port is wired to which site."""
     lines = [
         f"# The rig of the synthetic block {it.recipe.name}: which port is wired to which site of the probe.",
         f"# {', '.join(it.dead) or 'no port'} is dead and {', '.join(it.noisy) or 'no port'} is noisy: omit them.",

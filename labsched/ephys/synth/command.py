@@ -26,6 +26,11 @@ HELP = {
     "movement": "movement artefacts, µV",
     "dead": "number of dead channels",
     "noisy": "number of noisy channels",
+    "layout": "how a shank's sites lie: staggered, linear, two-column or tetrode",
+    "pitch": "distance from one site to the next, µm",
+    "movements": "movements a minute",
+    "saturations": "saturations a minute, of 20 to 120 ms on all channels",
+    "mains": "frequency of the hum, Hz",
     "format": "MATLAB's format: v7.3 or v5",
     "dtype": "type of the values: int16, single or double",
 }

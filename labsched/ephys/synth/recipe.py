@@ -20,6 +20,7 @@ SITE_PITCH_UM = 20.0
 DECAY_UM = 26.0
 VELOCITY_UM_PER_MS = 550.0
 REFRACTORY_S = 0.0025
+LAYOUTS = ("staggered", "linear", "two-column", "tetrode")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,12 @@ class Recipe:
     format: str = "v7.3"
     dtype: str = "int16"
     times: bool = True
+    layout: str = "staggered"
+    pitch: float = SITE_PITCH_UM
+    movements: float = 5.0
+    saturations: float = 0.0
+    mains: float = 50.0
+    skew: bool = True
 
     @property
     def channels(self) -> int:
@@ -70,6 +77,11 @@ class Recipe:
             (self.gap >= 0, f"a gap of {self.gap:g} s: it cannot be negative"),
             (self.dead + self.noisy < self.channels, "every channel is dead or noisy: ask for fewer of them"),
             (min(self.dead, self.noisy, self.seed) >= 0, "dead, noisy and seed cannot be negative"),
+            (self.layout in LAYOUTS, f"layout {self.layout}: it is one of {', '.join(LAYOUTS)}"),
+            (1 <= self.pitch <= 1000, f"a pitch of {self.pitch:g} µm: ask for 1 to 1000"),
+            (0 <= self.movements <= 600, f"{self.movements:g} movements a minute: ask for 0 to 600"),
+            (0 <= self.saturations <= 600, f"{self.saturations:g} saturations a minute: ask for 0 to 600"),
+            (1 <= self.mains <= 400, f"mains of {self.mains:g} Hz: ask for 1 to 400"),
             (self.format in ("v7.3", "v5"), f"format {self.format}: it is v7.3 or v5"),
             (self.dtype in ("int16", "single", "double"), f"dtype {self.dtype}: it is int16, single or double"),
             (
@@ -152,10 +164,20 @@ def stream(recipe: Recipe, purpose: int) -> np.random.Generator:
 
 
 def positions(recipe: Recipe) -> Array:
-    """The sites of all shanks, (channels, 2) µm: staggered as on a Buzsaki probe, from the tip upwards."""
-    at = np.arange(recipe.sites)
-    x = np.where(at % 2, -1.0, 1.0) * np.where(at > 0, 8.0 + 1.4 * (at - 1), 0.0)
-    shanks = [np.stack([x + SHANK_PITCH_UM * k, SITE_PITCH_UM * at], axis=1) for k in range(recipe.shanks)]
+    """The sites of all shanks, (channels, 2) µm, from the tip upwards.
+
+    ``staggered`` as on a Buzsaki probe, ``linear`` in a row, ``two-column`` in two that are staggered against each
+    other by half a pitch, ``tetrode`` in a square (more than four sites: in a grid of two columns).
+    """
+    at, pitch = np.arange(recipe.sites), recipe.pitch
+    side = np.where(at % 2, 1.0, -1.0)
+    x, y = {
+        "staggered": (-side * np.where(at > 0, 8.0 + 1.4 * (at - 1), 0.0), pitch * at),
+        "linear": (0.0 * at, pitch * at),
+        "two-column": (0.43 * pitch * side, pitch * (at // 2 + 0.5 * (at % 2))),
+        "tetrode": (0.5 * pitch * side, pitch * (at // 2)),
+    }[recipe.layout]
+    shanks = [np.stack([x + SHANK_PITCH_UM * k, y], axis=1) for k in range(recipe.shanks)]
     return np.concatenate(shanks).astype(np.float64)
 
 
@@ -176,13 +198,13 @@ def plan(recipe: Recipe) -> Plan:
         for shank in range(recipe.shanks)
         for cell in _units(recipe, draw, shank, sites, [k for k in good if k // recipe.sites == shank], bounds)
     )
-    crowd = tuple(cell for shank in range(recipe.shanks) for cell in _crowd(recipe, draw, shank, bounds))
+    crowd = tuple(cell for shank in range(recipe.shanks) for cell in _crowd(recipe, draw, shank, sites, bounds))
     return Plan(
         recipe=recipe,
         labels=labels,
         place=place,
         sites=sites,
-        delays=np.arange(n) / n,
+        delays=np.arange(n) / n * recipe.skew,
         gains=1.0 + recipe.spread * (2.0 * draw.random(n) - 1.0),
         dead=tuple(labels[k] for k in bad[: recipe.dead]),
         noisy=tuple(labels[k] for k in bad[recipe.dead :]),
@@ -205,7 +227,7 @@ def _units(
 ) -> list[Cell]:
     """The units of a shank: spread along it, loud and faint ones, none on top of another."""
     order = _shuffled(draw, recipe.units)
-    length = SITE_PITCH_UM * (recipe.sites - 1)
+    length = float(sites[:, 1].max())
     cells = []
     for k in range(recipe.units):
         step = length / max(recipe.units, 1)
@@ -229,13 +251,15 @@ def _units(
     return cells
 
 
-def _crowd(recipe: Recipe, draw: np.random.Generator, shank: int, bounds: tuple[int, ...]) -> list[Cell]:
+def _crowd(
+    recipe: Recipe, draw: np.random.Generator, shank: int, sites: Array, bounds: tuple[int, ...]
+) -> list[Cell]:
     """The many cells too far away to be told apart: the background activity of a shank."""
     cells = []
     for _ in range(30):
         angle = 2 * math.pi * draw.random()
         away = 70.0 + 60.0 * draw.random()
-        y = SITE_PITCH_UM * recipe.sites * draw.random()
+        y = (float(sites[:, 1].max()) + recipe.pitch) * draw.random()
         x = SHANK_PITCH_UM * shank + away * math.cos(angle)
         rate = 2.0 + 8.0 * draw.random()
         ticks, scales = _train(recipe, draw, rate, 0.1, bounds)

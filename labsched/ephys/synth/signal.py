@@ -12,8 +12,9 @@ CHUNK = 1 << 15
 BEFORE_MS, AFTER_MS = 0.8, 1.8
 TAPS = 17
 FACTORS = (1.0, 0.3, 0.55, 0.12, 0.25)
-"""The mains and its harmonics, relative to the fundamental (50 Hz)."""
-MAINS_HZ = 50.0
+"""The mains and its harmonics, relative to the fundamental (``Recipe.mains``)."""
+SATURATED_UV = 20_000.0
+"""What a saturation adds: far more than the converter can tell."""
 
 
 def chunks(plan: Plan) -> Iterator[tuple[int, Array]]:
@@ -34,7 +35,7 @@ def chunks(plan: Plan) -> Iterator[tuple[int, Array]]:
     band_state = np.zeros(4)
     shift_state = [np.zeros(TAPS - 1) for _ in range(n)]
     slow_state = np.zeros(1)
-    events = _events(plan)
+    events, shut = _events(plan), _saturations(plan)
     waves = _Waves(plan)
     for start in range(0, recipe.samples, CHUNK):
         size = min(CHUNK, recipe.samples - start)
@@ -45,7 +46,7 @@ def chunks(plan: Plan) -> Iterator[tuple[int, Array]]:
         # a first-order low-pass at 20 Hz: the slow field that all sites share
         a = math.exp(-2 * math.pi * 20.0 / recipe.rate)
         slow, slow_state = lfilter([math.sqrt(1 - a * a)], [1.0, -a], _white(shared, size), zi=slow_state)
-        hums = [_turn(t, MAINS_HZ * k) for k in range(1, len(FACTORS) + 1)]
+        hums = [_turn(t, recipe.mains * k) for k in range(1, len(FACTORS) + 1)]
         data = np.empty((n, size))
         for k in range(n):
             own, own_state[k] = lfilter(*colour, _white(draw[k], size), zi=own_state[k])
@@ -60,10 +61,14 @@ def chunks(plan: Plan) -> Iterator[tuple[int, Array]]:
             row += slow * (recipe.lfp * (0.9 + 0.2 * gain))
             row += jolt * (recipe.movement * gain)
             for harmonic, (sine, cosine) in enumerate(hums):
-                turn = 2 * math.pi * MAINS_HZ * (harmonic + 1) * plan.delays[k] / recipe.rate
+                turn = 2 * math.pi * recipe.mains * (harmonic + 1) * plan.delays[k] / recipe.rate
                 size_uv = recipe.hum * gain * FACTORS[harmonic]
                 row += sine * (size_uv * math.cos(turn)) + cosine * (size_uv * math.sin(turn))
         waves.add(data, start)
+        for begin, end, sign in shut:
+            inside = (t >= begin) & (t < end)
+            if inside.any():
+                data[:, inside] += sign * SATURATED_UV
         yield start, data
 
 
@@ -161,15 +166,26 @@ def _turn(t: Array, hz: float) -> tuple[Array, Array]:
 
 
 def _events(plan: Plan) -> list[tuple[float, float, Array]]:
-    """Movements: (start s, length s, [frequency Hz, phase] of four swings), about one in 12 s."""
+    """Movements: (start s, length s, [frequency Hz, phase] of four swings), ``movements`` a minute."""
     recipe = plan.recipe
     draw = stream(recipe, 2)
-    count = round(recipe.seconds / 12.0)
+    count = round(recipe.seconds * recipe.movements / 60.0)
     result = []
     for _ in range(count):
         begin, length = draw.random() * recipe.seconds, 0.25 + 0.5 * draw.random()
         swings = np.stack([4.0 + 60.0 * draw.random(4) ** 2, 2 * math.pi * draw.random(4)], axis=1)
         result.append((begin, length, swings))
+    return result
+
+
+def _saturations(plan: Plan) -> list[tuple[float, float, float]]:
+    """Saturations: (start s, end s, sign), ``saturations`` a minute, of 20 to 120 ms each."""
+    recipe = plan.recipe
+    draw = stream(recipe, 3)
+    result = []
+    for _ in range(round(recipe.seconds * recipe.saturations / 60.0)):
+        begin, length = draw.random() * recipe.seconds, 0.02 + 0.1 * draw.random()
+        result.append((begin, begin + length, 1.0 if draw.random() < 0.5 else -1.0))
     return result
 
 

@@ -1,0 +1,1 @@
+"""How well klusta sorts what each de-noiser leaves, on recordings whose spikes are known: ``make bench-accuracy``."""
