@@ -1,6 +1,6 @@
 """Peers, as their documentation runs them: ``foreign.py NAME given.npz got.npy``, in the peers' own interpreter.
 
-given.npz: x (channels, samples; µV), rate (Hz), shanks (channels,), sites (channels, 2; µm).
+given.npz: x (channels, samples; µV), rate (Hz), sites (channels, 2; µm).
 """
 
 import sys
@@ -19,15 +19,18 @@ def spikeinterface(x, rate, operator):
     return recording.get_traces(return_in_uV=False).T
 
 
-def ibl(x, rate, shanks, sites):
-    """destripe with its defaults: high-pass, k-filter shank by shank; all channels were sampled at once."""
+def ibl(x, rate, sites):
+    """destripe with its defaults, over all channels, which were sampled at once: high-pass, k-filter.
+
+    The k-filter needs more channels than a tetrode has: there it is destripe's other choice, the common median.
+    """
     from ibldsp.voltage import destripe
 
-    header = {"sample_shift": np.zeros(len(x)), "x": sites[:, 0], "y": sites[:, 1], "shank": shanks}
+    header = {"sample_shift": np.zeros(len(x)), "x": sites[:, 0], "y": sites[:, 1], "shank": np.zeros(len(x))}
     size, margin, got = 1 << 16, 1 << 10, np.empty_like(x)
     for start in range(0, x.shape[1], size):
         low, high = max(start - margin, 0), min(start + size + margin, x.shape[1])
-        piece = destripe(x[:, low:high].astype(np.float64) * 1e-6, rate, h=header, neuropixel_version=None)
+        piece = destripe(x[:, low:high].astype(np.float64) * 1e-6, rate, h=header, neuropixel_version=None, k_filter=len(x) >= 8)
         stop = min(start + size, x.shape[1])
         got[:, start:stop] = piece[:, start - low : stop - low] * 1e6
     return got
@@ -39,7 +42,7 @@ def main():
     data = np.load(given)
     x, rate = data["x"], float(data["rate"])
     if name == "ibl":
-        y = ibl(x, rate, data["shanks"], data["sites"])
+        y = ibl(x, rate, data["sites"])
     else:
         y = spikeinterface(x, rate, {"si_median": "median", "si_mean": "average"}[name])
     np.save(got, np.asarray(y, dtype=np.float32))

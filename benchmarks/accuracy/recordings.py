@@ -52,7 +52,7 @@ def _rows(recipe: Recipe, names: Sequence[str], folder: Path, cache: Path, pytho
                 y = traces(plan(replace(families.clean(recipe))))
             elif row in rows.FOREIGN:
                 assert python is not None
-                y = rows.foreign(python, row, x, recipe.rate, place // recipe.sites, it.sites[place], folder)
+                y = rows.foreign(python, row, x, recipe.rate, it.sites[place], folder)
             else:
                 y = rows.HERE[row](x, recipe.rate)
             sorting.staged(target, sorting.stored(y), it.labels, recipe.rate, rig)

@@ -62,11 +62,10 @@ HERE: dict[str, Callable[[Traces, float], Traces]] = {
 }  # fmt: skip
 
 
-def foreign(python: Path, name: str, x: Traces, rate: float, shanks: NDArray[np.int64], sites: NDArray[np.float64],
-            folder: Path) -> Traces:  # fmt: skip
+def foreign(python: Path, name: str, x: Traces, rate: float, sites: NDArray[np.float64], folder: Path) -> Traces:
     """What a peer makes of it, in its own interpreter; RuntimeError with the end of what it said where it fails."""
     given, got = folder / "given.npz", folder / "got.npy"
-    np.savez(given, x=x, rate=rate, shanks=shanks, sites=sites)
+    np.savez(given, x=x, rate=rate, sites=sites)
     done = subprocess.run(
         [python, Path(__file__).with_name("foreign.py"), name, given, got], capture_output=True, text=True, check=False
     )

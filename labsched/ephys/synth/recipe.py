@@ -227,11 +227,13 @@ def _units(
 ) -> list[Cell]:
     """The units of a shank: spread along it, loud and faint ones, none on top of another."""
     order = _shuffled(draw, recipe.units)
-    length = float(sites[:, 1].max())
+    # around a tetrode, and along everything else
+    beyond = recipe.pitch if recipe.layout == "tetrode" else 0.0
+    length = float(sites[:, 1].max()) + 2 * beyond
     cells = []
     for k in range(recipe.units):
         step = length / max(recipe.units, 1)
-        y = (k + 0.5) * step + 0.2 * step * (2 * draw.random() - 1)
+        y = (k + 0.5) * step + 0.2 * step * (2 * draw.random() - 1) - beyond
         x = SHANK_PITCH_UM * shank + 24.0 * (2 * draw.random() - 1)
         z = 14.0 + 14.0 * draw.random()
         loud = AMPLITUDES_UV[order[k] % len(AMPLITUDES_UV)] * (1 + 0.08 * (2 * draw.random() - 1))
