@@ -1,6 +1,7 @@
 """Families of recordings: a probe, how unequal the channels' shares of the common noise are, artefacts, hum.
 
-A family is written ``PROBE-SPREAD-ARTEFACTS``, with ``-hum`` behind it where there is mains hum: ``linear-40-some-hum``.
+A family is written ``PROBE-SPREAD-ARTEFACTS``, with ``-hum`` behind it where there is mains hum, as in
+``linear-40-some-hum``.
 """
 
 from collections.abc import Sequence

@@ -30,7 +30,9 @@ def ibl(x, rate, sites):
     size, margin, got = 1 << 16, 1 << 10, np.empty_like(x)
     for start in range(0, x.shape[1], size):
         low, high = max(start - margin, 0), min(start + size + margin, x.shape[1])
-        piece = destripe(x[:, low:high].astype(np.float64) * 1e-6, rate, h=header, neuropixel_version=None, k_filter=len(x) >= 8)
+        piece = destripe(
+            x[:, low:high].astype(np.float64) * 1e-6, rate, h=header, neuropixel_version=None, k_filter=len(x) >= 8
+        )
         stop = min(start + size, x.shape[1])
         got[:, start:stop] = piece[:, start - low : stop - low] * 1e6
     return got

@@ -43,9 +43,7 @@ def block(folder: Path, x: np.ndarray, labels: tuple[str, ...], rate: float) -> 
 def denoised(source: Path, rig: Path, target: Path) -> dict[str, Any]:
     """labsched's stage 1 with its defaults, as a person runs it; what its JSON says."""
     words = ["denoise", "--source", source, "--target", target, "--name", "block", "--probe", rig, "--format", "dat"]
-    done = subprocess.run(
-        [sys.executable, "-m", "labsched.ephys", *words], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-m", "labsched.ephys", *words], capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"labsched's stage 1 failed: {done.stderr[-800:]}")
     said: dict[str, Any] = json.loads((target / "block.denoise.json").read_text())

@@ -1,16 +1,15 @@
-"""docs/performance.md: a section for each part, each with its own date; a part that is run again replaces its own."""
+"""The scheduler's sections of docs/performance.md."""
 
-import os
-import re
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
+from benchmarks import page as shared
 from benchmarks.scheduler import machine
 from benchmarks.scheduler.figures import Found
 from benchmarks.scheduler.parts.base import Part, named
 
-PAGE = Path(__file__).parents[2] / "docs/performance.md"
+PAGE = shared.PAGE
 INTRODUCTION = """\
 # Performance
 
@@ -42,15 +41,4 @@ def section(part: Part, found: Found, folder: Path, load: float) -> str:
 
 def write(page: Path, order: Sequence[str], new: dict[str, str]) -> None:
     """Put the sections, by the names of their parts, into the page; the others stay as they are."""
-    sections = {**_sections(page.read_text() if page.exists() else ""), **new}
-    names = [name for name in order if name in sections]
-    blocks = [f"<!-- part: {name} -->\n\n{sections[name].strip()}\n\n<!-- end: {name} -->" for name in names]
-    text = "\n\n".join((INTRODUCTION.strip(), *blocks)) + "\n"
-    beside = page.with_name(f".{page.name}.{os.getpid()}")
-    beside.write_text(text)
-    beside.replace(page)
-
-
-def _sections(text: str) -> dict[str, str]:
-    found = re.finditer(r"^<!-- part: (\w+) -->\n(.*?)^<!-- end: \1 -->$", text, re.MULTILINE | re.DOTALL)
-    return {one[1]: one[2] for one in found}
+    shared.write(page, INTRODUCTION, order, new)

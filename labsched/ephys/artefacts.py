@@ -25,7 +25,7 @@ FAR = 6.0
 STEP, STILL = 4, 4
 #: So many standard deviations on this part of the channels, where there are so many of them, are no spike.
 LARGE, NEARLY_ALL, ENOUGH = 10.0, 0.9, 8
-#: The mean of amplitudes cut at `CUT` standard deviations; of normal noise it is 0.80, and of one 1.6 times as loud 1.2.
+#: The mean of amplitudes cut at `CUT` standard deviations; 0.80 for normal noise, 1.2 for one 1.6 times as loud.
 CUT, LOUD, STILL_LOUD = 3.0, 1.25, 1.0
 #: Blanked beyond each end, and then the time in which the signal comes back, s: until filters have forgotten it.
 PAD_S, TAPER_S = 0.006, 0.002

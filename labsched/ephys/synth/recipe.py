@@ -253,9 +253,7 @@ def _units(
     return cells
 
 
-def _crowd(
-    recipe: Recipe, draw: np.random.Generator, shank: int, sites: Array, bounds: tuple[int, ...]
-) -> list[Cell]:
+def _crowd(recipe: Recipe, draw: np.random.Generator, shank: int, sites: Array, bounds: tuple[int, ...]) -> list[Cell]:
     """The many cells too far away to be told apart: the background activity of a shank."""
     cells = []
     for _ in range(30):
