@@ -159,9 +159,8 @@ def _run(
     threads: int,
     told: Callable[[str], None],
 ) -> dict[str, Any]:
-    with opened(found.source, where.folder) as recording:
+    with opened(found.source, where.folder) as recording, provenance.Fingerprints(recording.files) as checksums:
         told(_aligned(recording))
-        checksums = provenance.Fingerprints(recording.files)
         chain = Chain(recording, band)
         before = statistics.gather(
             chain, threads=threads, told=lambda part: progress.report(0.02 + 0.08 * part, "first pass: covariance")

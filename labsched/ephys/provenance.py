@@ -4,7 +4,7 @@ import os
 import platform
 import resource
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,12 @@ class Fingerprints:
         self._coming = self._pieces()
         self._found: list[Input] = []
 
+    def __enter__(self) -> "Fingerprints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._coming.close()  # and with it the file that it was in
+
     def advance(self, part: float, most: int = 1 << 24) -> None:
         """Go on until `part` (0 to 1) of all bytes are done, `most` of them in this call. Raises EphysError."""
         until = min(int(part * self.n_bytes), self.done + most)
@@ -54,7 +60,7 @@ class Fingerprints:
             self.done += count
         return self._found
 
-    def _pieces(self) -> Iterator[int]:
+    def _pieces(self) -> Generator[int, None, None]:
         from blake3 import blake3
 
         buffer = bytearray(PIECE)

@@ -42,6 +42,8 @@ def join(points: Mapping[str, Point], edges: Collection[Edge], wholes: Sequence[
     order = {name: k for k, name in enumerate(points)}
     for whole in wholes:
         part = {name: k for k, names in enumerate(components(whole, result)) for name in names}
+        if len(set(part.values())) < 2:
+            continue
         pairs = sorted(
             (_distance(points[a], points[b]), order[a], order[b], a, b)
             for a in whole

@@ -1,6 +1,6 @@
 """Structs in MATLAB files of either kind (v5 and v7.3), described alike and without their long arrays."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from labsched.ephys.readers import mat5
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
 HEAD = 8192
-LUMP = 1 << 22
+#: Bytes (MiB: 96) that the unpacked pieces of all channels of a file may take together.
+LUMPS = 96 << 20
 
 
 @dataclass(frozen=True)
@@ -130,51 +131,80 @@ def opened(path: Path) -> Any:
 
 
 def _structs73(path: Path, file: Any) -> list[Struct]:
+    from h5py import h5g, h5o
+
     try:
-        return [each for name in file if not name.startswith("#") for each in _struct73(name, file[name])]
+        found = []
+        names = [name for name in file.id if not name.startswith(b"#")]
+        for name in names:
+            group = h5o.open(file.id, name)
+            if isinstance(group, h5g.GroupID):
+                found.append(_struct73(name.decode(), group, len(names)))
+        return found
     except (OSError, RuntimeError, KeyError, ValueError) as error:
         raise unreadable(path, f"it is damaged ({str(error).splitlines()[0]})") from None
 
 
-def _struct73(name: str, group: Any) -> Iterator[Struct]:
+def _struct73(name: str, group: Any, many: int) -> Struct:
+    """A struct of a file that has `many`. By HDF5's own calls: h5py's take ten times as long, and a file has hundreds
+    of fields, in each of thousands of blocks that are submitted at once."""
     import h5py
+    from h5py import h5a, h5d, h5o, h5s
 
-    if not isinstance(group, h5py.Group):
-        return
-    names = tuple(group)
+    names = tuple(each.decode() for each in group)
     numbers, texts, arrays = {}, {}, {}
     for each in names if "values" in names else ():
         if each not in SHORT and each not in ("values", "times"):
             continue
-        data = group[each]
-        if not isinstance(data, h5py.Dataset) or "MATLAB_empty" in data.attrs:
+        data = h5o.open(group, each.encode())
+        if not isinstance(data, h5d.DatasetID):
             continue
-        kind = _class(data)
-        if kind == "char":
-            texts[each] = _text(np.ravel(data[()]))
-        elif data.dtype.kind not in "iuf":
+        dtype, shape = data.dtype, data.shape  # each look at them costs a call
+        if dtype.kind == "u" and h5a.exists(data, b"MATLAB_empty"):
             continue
-        elif each in ("values", "times"):
-            flat = max(data.shape, default=0) == data.size and data.size > 0
-            peek = flat and (each == "times" or data.dtype.kind == "f")
-            head = np.asarray(column(data)(0, min(1 if each == "times" else HEAD, data.size))) if peek else np.zeros(0)
-            arrays[each] = Array(kind, data.shape, data.dtype, head.astype(float), lumped(data))
-        elif data.size:
-            numbers[each] = float(np.ravel(data[()])[0])
-    yield Struct(name, names, numbers, texts, arrays)
+        if each in ("title", "units") and dtype.kind == "u":
+            kind = "char"
+        else:
+            kind = _class(data, dtype) if dtype.kind != "f" or each in ("values", "times") else "double"
+        if each in ("values", "times") and dtype.kind in "iuf" and kind != "char":
+            whole = h5py.Dataset(data)
+            count = int(np.prod(shape, dtype=np.int64))
+            peek = max(shape, default=0) == count > 0 and (each == "times" or dtype.kind == "f")
+            head = np.asarray(column(whole)(0, min(1 if each == "times" else HEAD, count))) if peek else ()
+            arrays[each] = Array(kind, shape, dtype, np.array(head, dtype=float), lumped(whole, many))
+        elif dtype.kind in "iuf":
+            short = np.empty(shape, dtype)
+            if short.size:
+                data.read(h5s.ALL, h5s.ALL, short)
+            if kind == "char":
+                texts[each] = _text(short.ravel())
+            elif short.size:
+                numbers[each] = float(short.flat[0])
+        elif kind == "char":
+            texts[each] = _text(np.ravel(h5py.Dataset(data)[()]))
+    return Struct(name, names, numbers, texts, arrays)
 
 
-def _class(data: Any) -> str:
+def _class(data: Any, dtype: np.dtype) -> str:
     """What MATLAB calls the type; files made by other programs may lack the attribute."""
-    given = data.attrs.get("MATLAB_class")
-    if given is not None:
-        return given.decode() if isinstance(given, bytes) else str(given)
-    return {"f8": "double", "f4": "single"}.get(data.dtype.str[1:], data.dtype.name)
+    import h5py
+    from h5py import h5a
+
+    if h5a.exists(data, b"MATLAB_class"):
+        attribute = h5a.open(data, b"MATLAB_class")
+        stored = attribute.dtype
+        if stored.kind != "S" or attribute.shape:
+            given = h5py.Dataset(data).attrs["MATLAB_class"]
+            return given.decode() if isinstance(given, bytes) else str(given)
+        text = np.empty((), stored)
+        attribute.read(text)
+        return bytes(text[()]).decode()
+    return {"f8": "double", "f4": "single"}.get(dtype.str[1:], dtype.name)
 
 
-def lumped(data: Any) -> bool:
-    """Whether a dataset is compressed in pieces too large to keep one of each channel in memory."""
-    return data.chunks is not None and _chunk_bytes(data) > LUMP
+def lumped(data: Any, many: int) -> bool:
+    """Whether a dataset is compressed in pieces too large to keep two of each of `many` channels in memory."""
+    return data.chunks is not None and 2 * many * _chunk_bytes(data) > LUMPS
 
 
 def _chunk_bytes(data: Any) -> int:
@@ -189,7 +219,7 @@ def buffered(group: Any, name: str) -> Any:
     if data.chunks is None or _chunk_bytes(data) <= 1 << 19:
         return data
     access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
-    access.set_chunk_cache(521, 2 * _chunk_bytes(data) if _chunk_bytes(data) <= LUMP else 0, 1.0)
+    access.set_chunk_cache(521, min(2 * _chunk_bytes(data), 1 << 22), 1.0)
     return h5py.Dataset(h5py.h5d.open(group.id, name.encode(), access))
 
 

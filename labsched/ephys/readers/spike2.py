@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labsched.ephys.errors import EphysError
-from labsched.ephys.readers import mat5, matlab, survey, times
+from labsched.ephys.readers import hdf5, mat5, matlab, survey, times
 from labsched.ephys.readers.source import Source
 from labsched.ephys.readers.survey import Export, Wave
 from labsched.ephys.readers.tracks import Track, aligned
@@ -71,7 +71,8 @@ def segments(
             Track(label, *opened[label], *_gain(export.waves[label], counts[label]))
             for label in sorted(opened, key=natural)
         ]
-        found.extend(aligned(export.path, tracks, all(counts.values()), rate))
+        # h5py lets one thread in at a time by itself.
+        found.extend(aligned(export.path, tracks, all(counts.values()), rate, parallel=True))
     return tuple(found)
 
 
@@ -143,7 +144,7 @@ def _open73(
             column = _guarded(export.path, matlab.column(matlab.buffered(group, "times")))
             found = _runs(export, wave, partial(times.runs, column, wave.count), rate)
         values = matlab.buffered(group, "values")
-        fetch = _guarded(export.path, matlab.column(values))
+        fetch = _guarded(export.path, hdf5.direct(values) or matlab.column(values))
         if spool is not None and wave.array.packed:
             begin, step = spool.tell(), max(values.chunks)
             for start in range(0, wave.count, step):
@@ -167,7 +168,7 @@ def _guarded(path: Path, fetch: Callable[[int, int], NDArray]) -> Callable[[int,
     def guarded(start: int, stop: int) -> NDArray:
         try:
             return fetch(start, stop)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, hdf5.Damaged) as error:
             raise matlab.unreadable(path, f"it is damaged ({str(error).splitlines()[0]})") from None
 
     return guarded

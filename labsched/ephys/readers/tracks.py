@@ -32,8 +32,9 @@ class Track:
     offset: float
 
 
-def aligned(path: Path, tracks: Sequence[Track], counts: bool, rate: float) -> list[Segment]:
-    """The segments of a file from its kept channels, in their order; `counts`: raw numbers are a converter's.
+def aligned(path: Path, tracks: Sequence[Track], counts: bool, rate: float, *, parallel: bool = False) -> list[Segment]:
+    """The segments of a file from its kept channels, in their order; `counts`: raw numbers are a converter's;
+    `parallel`: several threads may call the tracks' fetch at once.
 
     Raises EphysError, naming the channel, where their gaps, starts or lengths differ by more than `SLACK` samples.
     """
@@ -44,10 +45,10 @@ def aligned(path: Path, tracks: Sequence[Track], counts: bool, rate: float) -> l
                 f"channels {first.label} and {track.label} in {path} do not have the same gaps: export the file again, "
                 f"or omit {track.label}"
             )
-    return [_segment(path, tracks, index, counts, rate) for index in range(len(first.runs))]
+    return [_segment(path, tracks, index, counts, rate, parallel) for index in range(len(first.runs))]
 
 
-def _segment(path: Path, tracks: Sequence[Track], index: int, counts: bool, rate: float) -> Segment:
+def _segment(path: Path, tracks: Sequence[Track], index: int, counts: bool, rate: float, parallel: bool) -> Segment:
     runs = [track.runs[index] for track in tracks]
     start = min(run.start_s for run in runs)
     late = [(run.start_s - start) * rate for run in runs]
@@ -75,6 +76,7 @@ def _segment(path: Path, tracks: Sequence[Track], index: int, counts: bool, rate
         offsets=tuple(track.offset for track in tracks),
         counts=counts,
         fetch=_stacked([track.fetch for track in tracks], runs, whole),
+        parallel=parallel,
     )
 
 
