@@ -1,6 +1,7 @@
 """What NAME.denoise.json says: where a result came from, sample by sample, and what people should look at."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def facts(
     for segment in recording.segments:
         segments.append(
             {
-                "file": segment.file.name, "file_first_sample": segment.first, "n_samples": segment.n_samples,
+                "file": _named(segment.file, source.path), "file_first_sample": segment.first, "n_samples": segment.n_samples,
                 "start_s": segment.start_s, "output_first_sample": output,
                 "shifts": dict(zip(recording.labels, segment.shifts, strict=True)),
             }
@@ -56,7 +57,7 @@ def facts(
         "source": str(source.path.resolve()),
         "source_format": recording.format,
         "inputs": [
-            {"file": each.path.name, "bytes": each.size, "mtime": utc(each.mtime_ns / 1e9), "blake3": each.blake3}
+            {"file": _named(each.path, source.path), "bytes": each.size, "mtime": utc(each.mtime_ns / 1e9), "blake3": each.blake3}
             for each in inputs
         ],
         "labels": list(recording.labels),
@@ -73,6 +74,11 @@ def facts(
         "segments": segments,
         "gaps": _gaps(recording),
     }
+
+
+def _named(file: Path, source: Path) -> str:
+    """A file's path within its block."""
+    return str(file.relative_to(source)) if file.is_relative_to(source) and file != source else file.name
 
 
 def _gaps(recording: Recording) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from labsched.ephys.errors import EphysError
-from labsched.ephys.readers import find, flat, smr, spike2
+from labsched.ephys.readers import find, flat, folder, smr, spike2
 from labsched.ephys.readers.rawio import kinds
 from labsched.ephys.readers.source import Source, no_stream
 from labsched.ephys.recording import Recording
@@ -31,6 +31,9 @@ def examine(source: Path, omit: Collection[str] = (), stream: str = "") -> Sourc
 
 
 def _examine(here: find.Place, omit: Collection[str], stream: str) -> Source:
+    made = _saved(here, omit, stream)
+    if made is not None:
+        return made
     found = None
     if not (mats := here.ending(".mat")) and not _described(here):
         found = kinds.recognise(here.files, here.deep)
@@ -40,13 +43,33 @@ def _examine(here: find.Place, omit: Collection[str], stream: str) -> Source:
         return read.examine(here.path, *found, here.deep, omit, stream)
     if (smrs := here.ending(".smr")) and not mats and not _described(here):
         return smr.examine(here.path, smrs, omit, stream)
+    if (nwbs := here.ending(".nwb")) and not mats and not _described(here):
+        from labsched.ephys.readers import nwb
+
+        return nwb.examine(here.path, nwbs, omit, stream)
     if stream:
         raise no_stream(here.path, stream, ())
     if mats:
         return spike2.examine(here.path, mats, omit)
     if dats := here.ending(".dat"):
         return flat.examine(here.path, dats, omit)
+    if inner := find.within(here):
+        return _examine(inner, omit, stream)
     raise find.nothing(here)
+
+
+def _saved(here: find.Place, omit: Collection[str], stream: str) -> Source | None:
+    """A folder that SpikeInterface saved, or None."""
+    mark = here.named(*find.MARKS)
+    if mark is None:
+        return None
+    if stream:
+        raise no_stream(here.path, stream, ())
+    if mark.name in folder.FILES:
+        return folder.examine(here.path, mark, omit)
+    from labsched.ephys.readers import zarrs
+
+    return zarrs.examine(here.path, omit)
 
 
 def _described(here: find.Place) -> bool:

@@ -10,6 +10,8 @@ from labsched.ephys.errors import EphysError
 from labsched.ephys.readers.rawio import kinds
 from labsched.ephys.recording import natural
 
+#: Files that tell a folder of SpikeInterface's: binary, and Zarr.
+MARKS = ("binary.json", "cached.json", ".zgroup", ".zmetadata", "zarr.json")
 OWN = (".mat", ".dat", ".smr", ".nwb")
 
 
@@ -54,13 +56,25 @@ def place(source: Path) -> Place:
     except FileNotFoundError:
         alone = single(source)
         if len(alone) == 1:
-            return Place(alone[0], False, (alone[0],))
+            return place(alone[0])
         several = f"; there are {', '.join(each.name for each in alone)}: name one of them" if alone else ""
         raise EphysError(
             f"there is no folder {source}{several or ': check the name of the block and where blocks are kept'}"
         ) from None
     except OSError as error:
         raise EphysError(f"cannot look into {source}: {error.strerror or error}") from None
+
+
+def within(here: Place) -> Place | None:
+    """The one folder of SpikeInterface's that a folder without files of its own holds. Raises EphysError for several."""
+    try:
+        inner = sorted(each for each in here.path.iterdir() if each.is_dir()) if here.folder else []
+    except OSError as error:
+        raise EphysError(f"cannot look into {here.path}: {error.strerror or error}") from None
+    found = [each for each in inner if any((each / name).is_file() for name in MARKS)]
+    if len(found) > 1:
+        raise EphysError(f"{here.path} holds {', '.join(each.name for each in found)}: name one of them as the block")
+    return place(found[0]) if found else None
 
 
 def single(source: Path) -> list[Path]:

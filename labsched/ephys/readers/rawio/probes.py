@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from labsched.ephys.probes import Probe, Rig, Site
+from labsched.ephys.probes import Rig
+from labsched.ephys.readers import geometry
 from labsched.ephys.readers.rawio.kinds import Kind
 from labsched.ephys.readers.rawio.streams import Stream
 
@@ -24,27 +23,6 @@ def wiring(kind: Kind, reader: Any, stream: Stream, found: Sequence[Path]) -> tu
     return None, []
 
 
-def from_probe(title: str, probe: Any, labels: dict[int, str]) -> Rig | None:
-    """A probe of probeinterface's with the label of each device channel; None where not all labels have a contact."""
-    wired = probe.device_channel_indices
-    if wired is None:
-        return None
-    factor = {"um": 1.0, "mm": 1e3, "m": 1e6}[probe.si_units]
-    shanks = probe.shank_ids if probe.shank_ids is not None and len(probe.shank_ids) else [""] * len(wired)
-    order = sorted(dict.fromkeys(str(each) for each in shanks))
-    sites, ports = [], {}
-    for k, channel in enumerate(np.asarray(wired).tolist()):
-        if channel not in labels:
-            continue
-        name = str(probe.contact_ids[k]) if probe.contact_ids is not None else str(k)
-        x, y = (float(each) * factor for each in probe.contact_positions[k][:2])
-        sites.append(Site(name, order.index(str(shanks[k])), x, y))
-        ports[labels[channel]] = name
-    if len(ports) < len(labels) or len({site.id for site in sites}) < len(sites):
-        return None
-    return Rig(title, Probe(title, tuple(sites)), ports)
-
-
 def _spikeglx(reader: Any, stream: Stream) -> Rig | None:
     from probeinterface import read_spikeglx
 
@@ -52,7 +30,7 @@ def _spikeglx(reader: Any, stream: Stream) -> Rig | None:
     if info is None or info.get("device_kind") != "imec":
         return None
     probe = read_spikeglx(info["meta_file"])
-    return from_probe(f"probe of {Path(info['meta_file']).name}", probe, _numbered(stream))
+    return geometry.of_probes(f"probe of {Path(info['meta_file']).name}", [probe], _numbered(stream))
 
 
 def _open_ephys(stream: Stream, found: Sequence[Path]) -> Rig | None:
@@ -62,7 +40,7 @@ def _open_ephys(stream: Stream, found: Sequence[Path]) -> Rig | None:
         settings = folder / "settings.xml"
         if settings.is_file() and b"NEUROPIX" in settings.read_bytes().upper():
             probe = read_openephys(settings, stream_name=stream.name, raise_error=False)
-            return from_probe(f"probe of {settings.name}", probe, _numbered(stream)) if probe is not None else None
+            return None if probe is None else geometry.of_probes(f"probe of {settings.name}", [probe], _numbered(stream))
     return None
 
 
