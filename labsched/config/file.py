@@ -19,7 +19,7 @@ from labsched.core.units import parse_size
 from labsched.errors import BadRequest
 
 REFERENCES = ("none", "car", "war")
-FORMATS = ("kwd", "dat")
+FORMATS = ("kwd", "dat", "spikeinterface")
 POOL = re.compile(r"[A-Za-z][\w.-]{0,63}", re.ASCII)  # as it can be said on the command line
 MAX_SLOTS = 1_000_000
 MAX_GRACE = 3600.0  # seconds

@@ -50,7 +50,12 @@ def denoise(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--band", default="none", metavar="LOW,HIGH", help="a zero-phase band-pass before it, Hz, or none (default)"
     )
-    parser.add_argument("--format", default="kwd", choices=("kwd", "dat"), help="of the samples (default: kwd)")
+    parser.add_argument(
+        "--format",
+        default="kwd",
+        choices=("kwd", "dat", "spikeinterface"),
+        help="of the samples (default: kwd); spikeinterface: .dat, and a folder that SpikeInterface loads",
+    )
     parser.add_argument("--threads", default=1, type=_count, help="how many threads may work (default: 1)")
     parser.add_argument("--chunk", default=0, type=int, help="samples to read at once (default: one block)")
     parser.add_argument(

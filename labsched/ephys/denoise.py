@@ -22,9 +22,9 @@ from labsched.ephys.klusta.params import Params, write_prm
 from labsched.ephys.probes import Layout, resolve, stream_of
 from labsched.ephys.readers import Source, examine, opened
 from labsched.ephys.recording import Recording
-from labsched.ephys.writers import data, target
+from labsched.ephys.writers import data, interface, target
 
-FORMATS = ("kwd", "dat")
+FORMATS = ("kwd", "dat", "spikeinterface")
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ def denoise(
     told: Callable[[str], None] = lambda line: None,
 ) -> Report:
     """De-noise the block in `source` and write NAME.raw.kwd (or .dat), .prb, .prm and .denoise.json into `folder`.
+
+    `format` is kwd, dat, or spikeinterface: a .dat, and a folder NAME.spikeinterface that SpikeInterface loads.
 
     Channels in `omit` leave everything; `probe` is what `labsched.ephys.probes.resolve` takes; `stream` which group of
     channels is meant where the format has several; `reference` is one of `labsched.ephys.reference.METHODS`; `band` a
@@ -180,6 +182,14 @@ def _run(
         inputs = checksums.finish()
         provenance.unchanged(inputs)
         after = noise * microvolts
+        if where.format == "spikeinterface":
+            interface.write(
+                where.partial(where.described), where.data.name, found.layout, rate=recording.rate,
+                uv_per_bit=microvolts, annotations={
+                    "is_filtered": band is not None, "name": where.name, "source": str(found.source.path.resolve()),
+                    "reference": method, "omitted_channels": list(recording.omitted),
+                },
+            )  # fmt: skip
         found.layout.write_prb(where.partial(where.prb))
         write_prm(
             where.partial(where.prm),
@@ -219,7 +229,7 @@ def _run(
 
 def _sink(where: target.Target, recording: Recording, microvolts: float):  # type: ignore[no-untyped-def]
     path, n, width = where.partial(where.data), recording.n_samples, len(recording.labels)
-    if where.format == "dat":
+    if where.format != "kwd":
         return data.dat(path, n, width)
     return data.kwd(
         path, n, width, rate=recording.rate, uv_per_bit=microvolts, name=where.name, labels=recording.labels

@@ -57,7 +57,12 @@ def facts(
         "source": str(source.path.resolve()),
         "source_format": recording.format,
         "inputs": [
-            {"file": _named(each.path, source.path), "bytes": each.size, "mtime": utc(each.mtime_ns / 1e9), "blake3": each.blake3}
+            {
+                "file": _named(each.path, source.path),
+                "bytes": each.size,
+                "mtime": utc(each.mtime_ns / 1e9),
+                "blake3": each.blake3,
+            }
             for each in inputs
         ],
         "labels": list(recording.labels),

@@ -51,7 +51,8 @@ class Layout:
     """Which kept channel lies where.
 
     ``labels`` are the kept labels in data order, ``sites`` the probe's site of each, ``groups`` the shanks that still
-    have channels, and ``notes`` what a person should know (a shank that lost all its sites, an assumed geometry).
+    have channels, and ``notes`` what a person should know (a shank that lost all its sites, an assumed geometry);
+    ``known`` is False where the places are assumed.
     """
 
     labels: tuple[str, ...]
@@ -59,6 +60,7 @@ class Layout:
     sites: tuple[str, ...] = ()
     probe: str = ""
     notes: tuple[str, ...] = ()
+    known: bool = True
 
     def write_prb(self, path: str | Path) -> None:
         """Write klusta's probe file: ``channel_groups = {number: {channels, graph, geometry}}``."""

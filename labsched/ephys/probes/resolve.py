@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import EphysError
@@ -100,7 +101,7 @@ def _unknown(labels: Sequence[str], kept: Sequence[str]) -> Layout:
         f"no probe was named: the {len(kept)} channels are taken for one shank, in natural order, "
         f"{ASSUMED_SPACING_UM:g} µm apart"
     )
-    return _layout(line, dict(zip(labels, sites, strict=True)), kept, "no probe", (note,))
+    return replace(_layout(line, dict(zip(labels, sites, strict=True)), kept, "no probe", (note,)), known=False)
 
 
 def _layout(

@@ -132,7 +132,9 @@ def _choose(path: Path, found: Sequence[Series], wanted: str) -> tuple[Series, l
     left = [f"{each.name} ({len(each.rows)} channels, {each.rate:g} Hz)" for each in found if each is not best]
     if not left:
         return best, []
-    return best, [f"stream {best.name} was chosen ({len(best.rows)} channels, {best.rate:g} Hz); left out: {'; '.join(left)}"]
+    return best, [
+        f"stream {best.name} was chosen ({len(best.rows)} channels, {best.rate:g} Hz); left out: {'; '.join(left)}"
+    ]
 
 
 def _column(file: Any, name: str, rows: Sequence[int]) -> list[Any] | None:
@@ -210,4 +212,3 @@ def _opener(path: Path, name: str) -> Callable[[ExitStack, Sequence[int]], Calla
         return fetch
 
     return opener
-

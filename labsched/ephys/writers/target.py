@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,6 +22,11 @@ class Target:
     @property
     def data(self) -> Path:
         return self.folder / (f"{self.name}.raw.kwd" if self.format == "kwd" else f"{self.name}.dat")
+
+    @property
+    def described(self) -> Path:
+        """The folder that tells SpikeInterface of the data, where the format is that."""
+        return self.folder / f"{self.name}.spikeinterface"
 
     @property
     def prb(self) -> Path:
@@ -98,7 +104,7 @@ def abandon() -> None:
     """Remove what `written` has begun. Made to be called by a signal handler that ends the process after it."""
     for path in _begun:
         with suppress(OSError):
-            path.unlink()
+            _remove(path)
 
 
 @contextmanager
@@ -108,19 +114,26 @@ def written(target: Target) -> Iterator[None]:
     First the JSON of an earlier run goes, since from here on it would vouch for files that are about to change, and
     the partial files that dead runs left. On any exception the partial files go. OSError becomes an EphysError.
     """
-    finals = (target.data, target.prb, target.prm, target.json)
+    finals = [target.data, target.prb, target.prm, target.json]
+    if target.format == "spikeinterface":
+        finals.insert(0, target.described)
     partials = [target.partial(final) for final in finals]
     try:
         target.folder.mkdir(parents=True, exist_ok=True)
         target.json.unlink(missing_ok=True)
+        # Of whichever format this run is, a folder that is there tells of data that are about to change.
+        if (target.described / "binary.json").exists():
+            shutil.rmtree(target.described)
         _sweep(target)
         _sync(target.folder)
         _begun.update(partials)
         try:
             yield
             for partial in partials:
-                with partial.open("rb") as file:
-                    os.fsync(file.fileno())
+                for each in [*partial.rglob("*"), partial]:
+                    if each.is_file():
+                        with each.open("rb") as file:
+                            os.fsync(file.fileno())
             for final in finals[:-1]:
                 target.partial(final).replace(final)
             _sync(target.folder)
@@ -129,7 +142,7 @@ def written(target: Target) -> Iterator[None]:
         finally:
             # After a success there is none left under these names.
             for partial in partials:
-                partial.unlink(missing_ok=True)
+                _remove(partial)
             _begun.difference_update(partials)
     except FileExistsError as error:
         raise EphysError(f"{error.filename} is a file where the results' folder should be: move it away") from None
@@ -137,14 +150,21 @@ def written(target: Target) -> Iterator[None]:
         raise sentence(error, target.folder) from None
 
 
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _sweep(target: Target) -> None:
     """Remove the partial files of runs that are no more."""
-    for final in (*(target.folder / f"{target.name}{end}" for end in (".raw.kwd", ".dat")), target.prb, target.prm,
+    for final in (*(target.folder / f"{target.name}{end}" for end in (".raw.kwd", ".dat", ".spikeinterface")), target.prb, target.prm,
                   target.json):  # fmt: skip
         for left in target.folder.glob(f".{_literal(final.name)}.partial-*"):
             pid = left.name.rpartition("-")[2]
             if not (pid.isdecimal() and _alive(int(pid))):
-                left.unlink(missing_ok=True)
+                _remove(left)
 
 
 def _literal(name: str) -> str:

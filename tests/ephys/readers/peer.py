@@ -84,7 +84,7 @@ def read(folders: list[str]) -> None:
                 "places": recording.get_channel_locations().tolist() if probe is not None else None,
                 "head": recording.get_traces(start_frame=0, end_frame=50).T.tolist(),
                 "tail": recording.get_traces(start_frame=recording.get_total_samples() - 50).T.tolist(),
-                "annotations": {str(k): v for k, v in recording.get_annotations().items() if isinstance(v, str | list)},
+                "annotations": {key: recording.get_annotation(key) for key in ("omitted_channels", "reference")},
             }
         )
     print(json.dumps(found))

@@ -40,7 +40,9 @@ def _open_ephys(stream: Stream, found: Sequence[Path]) -> Rig | None:
         settings = folder / "settings.xml"
         if settings.is_file() and b"NEUROPIX" in settings.read_bytes().upper():
             probe = read_openephys(settings, stream_name=stream.name, raise_error=False)
-            return None if probe is None else geometry.of_probes(f"probe of {settings.name}", [probe], _numbered(stream))
+            return (
+                None if probe is None else geometry.of_probes(f"probe of {settings.name}", [probe], _numbered(stream))
+            )
     return None
 
 
