@@ -117,7 +117,8 @@ class Sort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = "war"
     format: Annotated[
-        str, key('of the de-noised samples: "kwd" (HDF5), "dat", or "spikeinterface": a .dat, and a folder that it loads')
+        str,
+        key('of the de-noised samples: "kwd" (HDF5), "dat", or "spikeinterface": a .dat, and a folder that it loads'),
     ] = "kwd"
     seed: Annotated[int, key("of klusta's random numbers: the same seed, the same sorting")] = 1
     denoise_needs: Annotated[dict[str, int], key("the slots that the denoise stage holds")] = msgspec.field(

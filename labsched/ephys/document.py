@@ -43,7 +43,8 @@ def facts(
     for segment in recording.segments:
         segments.append(
             {
-                "file": _named(segment.file, source.path), "file_first_sample": segment.first, "n_samples": segment.n_samples,
+                "file": _named(segment.file, source.path), "file_first_sample": segment.first,
+                "n_samples": segment.n_samples,
                 "start_s": segment.start_s, "output_first_sample": output,
                 "shifts": dict(zip(recording.labels, segment.shifts, strict=True)),
             }

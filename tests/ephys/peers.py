@@ -26,6 +26,8 @@ def run(script: Path, *words: object) -> str:
     named = python()
     if named is None:
         pytest.skip(WHY)
-    done = subprocess.run([named, "-W", "ignore", script, *map(str, words)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [named, "-W", "ignore", script, *map(str, words)], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -66,7 +66,7 @@ def place(source: Path) -> Place:
 
 
 def within(here: Place) -> Place | None:
-    """The one folder of SpikeInterface's that a folder without files of its own holds. Raises EphysError for several."""
+    """The one folder of SpikeInterface's in a folder that holds nothing else. Raises EphysError for several."""
     try:
         inner = sorted(each for each in here.path.iterdir() if each.is_dir()) if here.folder else []
     except OSError as error:

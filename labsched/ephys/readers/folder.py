@@ -70,7 +70,7 @@ def _parts(folder: Path, kwargs: dict[str, Any]) -> list[Part]:
         runs = [times.Run(0, n, begin)]
         if times_of is not None:
             seconds = np.memmap(folder / times_of, dtype="float64", mode="r")
-            runs = timed(file, "its samples", lambda a, b, seconds=seconds: seconds[a:b], n, rate)
+            runs = timed(file, "its samples", seconds, n, rate)
         clock = begin + n / rate
         parts.append(
             Part(

@@ -1,4 +1,4 @@
-"""Where the channels lie, as a recording itself says it: a rig made of what probeinterface or a table of electrodes has."""
+"""Where the channels lie, as a recording itself says it: a rig of what probeinterface or a table of electrodes has."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ def rig(title: str, contacts: Sequence[Contact], labels: Sequence[str]) -> Rig |
 
 def of_probes(title: str, probes: Sequence[Any], labels: Mapping[int, str]) -> Rig | None:
     """The same from probes of probeinterface's; `labels` by the channel of the device that a contact is wired to."""
-    contacts = []
+    contacts: list[Contact] = []
     for number, probe in enumerate(probes):
         count = probe.get_contact_count()
         factor = {"um": 1.0, "mm": 1e3, "m": 1e6}[probe.si_units]

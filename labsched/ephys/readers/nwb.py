@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from labsched.ephys.errors import EphysError
 from labsched.ephys.probes import Rig
-from labsched.ephys.readers import geometry, matlab, times
+from labsched.ephys.readers import geometry, times
 from labsched.ephys.readers.parts import Part, timed, together
 from labsched.ephys.readers.source import Source, no_stream
 from labsched.ephys.recording import natural
@@ -24,7 +24,7 @@ CACHE = 1 << 26
 
 @dataclass(frozen=True)
 class Series:
-    """An ElectricalSeries: where it lies in the file, its rate and shape, and which rows of the table are its channels."""
+    """An ElectricalSeries: where it lies in the file, its rate and length, and the rows of the table of electrodes."""
 
     name: str
     rate: float
@@ -36,7 +36,7 @@ def examine(source: Path, paths: Sequence[Path], omit: Collection[str], stream: 
     """What the headers of .nwb files say. Raises EphysError naming the file that is damaged or does not fit."""
     parts, notes, wiring, name = [], [], None, stream
     for path in paths:
-        with _opened(path) as file, _guard(path):
+        with _opened(path) as file, Guard(path):
             series, told = _choose(path, _listing(path, file), name)
             name = name or series.name
             notes += [note for note in told if note not in notes]
@@ -61,7 +61,7 @@ def _damaged(path: Path, why: str) -> EphysError:
     return EphysError(f"cannot read {path} as NWB: {why}: copy it here again, or write it once more")
 
 
-class _guard:
+class Guard:
     """Within, what HDF5 or a table that is not as it should be raises becomes a sentence."""
 
     def __init__(self, path: Path) -> None:
@@ -186,8 +186,7 @@ def _part(path: Path, file: Any, series: Series, labels: tuple[str, ...]) -> Par
         raise _damaged(path, f"{series.name} has a conversion of 0, or that is none")
     offset = float(data.attrs.get("offset", 0.0)) * 1e6
     if "timestamps" in group:
-        stamps = matlab.column(group["timestamps"])
-        runs = timed(path, series.name, stamps, series.n_samples, series.rate)
+        runs = timed(path, series.name, group["timestamps"], series.n_samples, series.rate)
     else:
         runs = [times.Run(0, series.n_samples, float(group["starting_time"][()]))]
     return Part(
@@ -204,7 +203,7 @@ def _opener(path: Path, name: str) -> Callable[[ExitStack, Sequence[int]], Calla
         data = file[name]["data"]
 
         def fetch(start: int, stop: int) -> NDArray:
-            with _guard(path):
+            with Guard(path):
                 numbers = data[start:stop]
             numbers = numbers.reshape(len(numbers), -1)
             return numbers[:, list(columns)].T

@@ -4,7 +4,9 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from labsched.ephys.errors import EphysError
@@ -47,7 +49,7 @@ def together(
     stream: str = "",
     wiring: Rig | None = None,
 ) -> Source:
-    """Parts of one recording, in their order. Raises EphysError where rates or channels differ, or nothing is there."""
+    """Parts of one recording, in their order. Raises EphysError where rates or channels differ, or there are none."""
     filled = [part for part in parts if part.runs and part.runs[0].count]
     if not filled:
         raise EphysError(f"{path} has no samples: copy it here again")
@@ -58,8 +60,8 @@ def together(
             raise EphysError(f"{part.file} has more than one channel called {listed(repeated)}: rename them")
         if abs(part.rate - first.rate) > 1e-6 * first.rate:
             raise EphysError(
-                f"different sampling rates: {first.file.name} {first.rate:g} Hz, {part.file.name} {part.rate:g} Hz: put "
-                "them into blocks of their own"
+                f"different sampling rates: {first.file.name} {first.rate:g} Hz, {part.file.name} {part.rate:g} Hz: "
+                "put them into blocks of their own"
             )
         if set(part.labels) != set(first.labels):
             odd = listed(set(part.labels) ^ set(first.labels))
@@ -114,10 +116,15 @@ def _within(inside: Fetch, run: times.Run) -> Fetch:
     return lambda start, stop: padded(part, run.count, start, stop)
 
 
-def timed(path: Path, what: str, fetch: Callable[[int, int], NDArray], count: int, rate: float) -> list[times.Run]:
-    """The runs without a gap by the times (s) of `count` samples. Raises EphysError where they go back."""
+def timed(path: Path, what: str, stamps: Any, count: int, rate: float) -> list[times.Run]:
+    """The runs without a gap by the times (s) of `count` samples, anything that can be sliced.
+
+    Raises EphysError where they go back.
+    """
+    if len(stamps) != count:
+        raise EphysError(f"{what} in {path} has {count} samples but {len(stamps)} times: write the file again")
     try:
-        return times.runs(fetch, count, 1.0 / rate)
+        return times.runs(lambda start, stop: np.asarray(stamps[start:stop]), count, 1.0 / rate)
     except times.Backwards as error:
         raise EphysError(
             f"the times of {what} in {path} go back at sample {error.args[0]}: write the file again"

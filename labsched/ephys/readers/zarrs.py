@@ -37,11 +37,9 @@ def examine(folder: Path, omit: Collection[str]) -> Source:
         raise
     except Exception as error:  # codecs and stores raise what they like
         raise _damaged(folder, said(error)) from None
-    files = [each for each in [*(folder / mark for mark in MARKS if mark != "zarr.json"), *below(folder)]]
-    return together(
-        folder, FORMAT, parts, omit, files=[each for each in dict.fromkeys(files) if each.is_file()], notes=notes,
-        wiring=wiring,
-    )  # fmt: skip
+    files = dict.fromkeys([*(folder / mark for mark in MARKS), *below(folder)])
+    present = [each for each in files if each.is_file()]
+    return together(folder, FORMAT, parts, omit, files=present, notes=notes, wiring=wiring)
 
 
 def _damaged(folder: Path, why: str) -> EphysError:
@@ -68,8 +66,7 @@ def _parts(folder: Path, root: Any) -> list[Part]:
         begin = float(starts[number]) if np.isfinite(starts[number]) else clock
         runs = [times.Run(0, n, begin)]
         if f"times_seg{number}" in root:
-            column = root[f"times_seg{number}"]
-            runs = timed(folder, f"segment {number}", lambda a, b, column=column: np.asarray(column[a:b]), n, rate)
+            runs = timed(folder, f"segment {number}", root[f"times_seg{number}"], n, rate)
         clock = begin + n / rate
         parts.append(
             Part(
@@ -87,7 +84,8 @@ def _complete(folder: Path, array: Any, number: int) -> None:
     there, all_of_them = int(array.nchunks_initialized), int(array.nchunks)
     if there < all_of_them:
         raise EphysError(
-            f"{folder} lacks {all_of_them - there} of the {all_of_them} pieces of traces_seg{number}: copy it here again"
+            f"{folder} lacks {all_of_them - there} of the {all_of_them} pieces of traces_seg{number}: copy it here "
+            "again"
         )
 
 
@@ -105,7 +103,8 @@ def _opener(folder: Path, array: Any) -> Callable[[ExitStack, Sequence[int]], Ca
     keeps = step * array.shape[1] * np.dtype(array.dtype).itemsize <= KEPT
 
     def opener(stack: ExitStack, columns: Sequence[int]) -> Callable[[int, int], NDArray]:
-        lock, held = Lock(), {}
+        lock = Lock()
+        held: dict[int, NDArray] = {}
 
         def rows(start: int, stop: int) -> NDArray:
             try:

@@ -29,10 +29,10 @@ def write(
         "offset_to_uV": [0.0] * count, "is_filtered": annotations["is_filtered"],
     }  # fmt: skip
     common = {"module": "spikeinterface", "version": VERSION, "relative_paths": True}
-    _json(folder / "binary.json", {"class": f"{PACKAGE}.binaryrecordingextractor.BinaryRecordingExtractor",
-                                   **common, "kwargs": kwargs})  # fmt: skip
-    _json(folder / "si_folder.json", {"class": f"{PACKAGE}.binaryfolder.BinaryFolderRecording", **common,
-                                      "kwargs": {"folder_path": "."}, "annotations": annotations, "properties": {}})  # fmt: skip
+    kind = f"{PACKAGE}.binaryrecordingextractor.BinaryRecordingExtractor"
+    _json(folder / "binary.json", {"class": kind, **common, "kwargs": kwargs})
+    outer = {"class": f"{PACKAGE}.binaryfolder.BinaryFolderRecording", **common, "kwargs": {"folder_path": "."}}
+    _json(folder / "si_folder.json", {**outer, "annotations": annotations, "properties": {}})
     _json(folder / "annotations.json", annotations)
     properties = folder / "properties"
     properties.mkdir()

@@ -159,8 +159,8 @@ def _remove(path: Path) -> None:
 
 def _sweep(target: Target) -> None:
     """Remove the partial files of runs that are no more."""
-    for final in (*(target.folder / f"{target.name}{end}" for end in (".raw.kwd", ".dat", ".spikeinterface")), target.prb, target.prm,
-                  target.json):  # fmt: skip
+    ends = (".raw.kwd", ".dat", ".spikeinterface", ".prb", ".prm", ".denoise.json")
+    for final in (target.folder / f"{target.name}{end}" for end in ends):
         for left in target.folder.glob(f".{_literal(final.name)}.partial-*"):
             pid = left.name.rpartition("-")[2]
             if not (pid.isdecimal() and _alive(int(pid))):

@@ -101,7 +101,7 @@ def test_nwb_by_hand_with_a_gap_in_its_times(tmp_path):
         np.testing.assert_array_equal(recording.segments[1].fetch(0, 10), DATA[:, 5000:5010])
     stamps[7000:] -= 0.5
     saved.write_nwb(tmp_path / "a.nwb", DATA, stamps)
-    with pytest.raises(EphysError, match="times of acquisition/Wide in .*a.nwb go back at sample 7000"):
+    with pytest.raises(EphysError, match=r"times of acquisition/Wide in .*a\.nwb go back at sample 7000"):
         examine(tmp_path)
 
 
