@@ -18,7 +18,7 @@ from labsched.core.check import bad_memory
 from labsched.core.units import parse_size
 from labsched.errors import BadRequest
 
-REFERENCES = ("none", "car", "war")
+REFERENCES = ("ridge", "war", "car", "none")
 FORMATS = ("kwd", "dat", "spikeinterface")
 POOL = re.compile(r"[A-Za-z][\w.-]{0,63}", re.ASCII)  # as it can be said on the command line
 MAX_SLOTS = 1_000_000

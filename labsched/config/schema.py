@@ -112,10 +112,10 @@ class Sort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reference: Annotated[
         str,
         key(
-            'what is subtracted from each channel: "none", "car" (the mean of the other channels), '
-            '"war" (what a linear regression on the other channels predicts)'
+            'what is subtracted from each channel: "ridge" (what a regression on the other channels with a strong '
+            'ridge predicts), "war" (without a ridge), "car" (the mean of the other channels), "none"'
         ),
-    ] = "war"
+    ] = "ridge"
     format: Annotated[
         str,
         key('of the de-noised samples: "kwd" (HDF5), "dat", or "spikeinterface": a .dat, and a folder that it loads'),

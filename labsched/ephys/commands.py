@@ -45,7 +45,9 @@ def denoise(argv: Sequence[str]) -> int:
     parser.add_argument("--target", required=True, type=Path, help="the folder for the results; made where missing")
     parser.add_argument("--name", required=True, help="what the results are called")
     parser.add_argument(
-        "--reference", default="war", help="none, car (mean of the others) or war (regression on them; default)"
+        "--reference",
+        default=None,
+        help="ridge (regression on the others with a strong ridge; default), war (without), car (their mean) or none",
     )
     parser.add_argument(
         "--band", default="none", metavar="LOW,HIGH", help="a zero-phase band-pass before it, Hz, or none (default)"
@@ -69,6 +71,7 @@ def denoise(argv: Sequence[str]) -> int:
     from labsched.ephys.band import parse
     from labsched.ephys.denoise import denoise as run
     from labsched.ephys.klusta.params import parse_settings
+    from labsched.ephys.reference import DEFAULT
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
@@ -79,7 +82,7 @@ def denoise(argv: Sequence[str]) -> int:
         omit=[label for each in given.omit for label in each],
         probe=given.probe,
         stream=given.stream,
-        reference=given.reference,
+        reference=given.reference or DEFAULT,
         band=parse(given.band),
         format=given.format,
         params=parse_settings(given.set),

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labsched.ephys import band as bands
-from labsched.ephys import document, output, progress, provenance, realign, reference, statistics
+from labsched.ephys import covariance, document, output, progress, provenance, realign, reference, statistics
 from labsched.ephys.chain import Chain
 from labsched.ephys.errors import EphysError
 from labsched.ephys.klusta.params import Params, write_prm
@@ -54,7 +55,7 @@ def denoise(
     omit: Collection[str] = (),
     probe: str | Path | None = None,
     stream: str = "",
-    reference: str = "war",
+    reference: str = reference.DEFAULT,
     band: bands.Band | None = None,
     format: str = "kwd",
     params: Params | None = None,
@@ -118,7 +119,7 @@ def check(
     source: str | Path,
     omit: Collection[str] = (),
     probe: str | Path | None = None,
-    reference_name: str = "war",
+    reference_name: str = reference.DEFAULT,
     format_name: str = "kwd",
     stream_name: str = "",
 ) -> Found:
@@ -167,7 +168,7 @@ def _run(
         before = statistics.gather(
             chain, threads=threads, told=lambda part: progress.report(0.02 + 0.08 * part, "first pass: covariance")
         )
-        matrix = reference.matrix(method, before.covariance)
+        matrix = reference.matrix(method, _covariance(chain, before, method, band, threads))
         microvolts, counts = output.unit(recording, before, matrix)
 
         def beside(part: float) -> None:
@@ -225,6 +226,16 @@ def _run(
             "clipped": dict(zip(recording.labels, clipped.tolist(), strict=True)),
             "warnings": warnings,
         }  # fmt: skip
+
+
+def _covariance(
+    chain: Chain, before: statistics.Statistics, method: str, band: bands.Band | None, threads: int
+) -> NDArray[np.float64]:
+    """What a method is estimated from."""
+    within = band or covariance.band(chain.recording.rate)
+    if method not in reference.OF_THE_BAND or within is None:
+        return before.covariance
+    return covariance.robust(chain if band else Chain(chain.recording, within), threads=threads)
 
 
 def _sink(where: target.Target, recording: Recording, microvolts: float):  # type: ignore[no-untyped-def]

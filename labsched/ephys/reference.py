@@ -12,6 +12,11 @@ Matrix = NDArray[np.float64]
 #: The regression's ridge, as a part of each channel's own variance: far below what any channel's own noise adds (so it
 #: takes nothing from the result), and enough where a channel is flat or two are copies of each other.
 RIDGE = 1e-6
+#: The penalty of `ridge`, in variances of a channel's own noise: one for each other channel, over which what is left of
+#: the common noise is averaged, but no more than so many.
+SHRINK = 10.0
+#: The least such variance, as a part of the median.
+FLOOR = 0.5
 
 
 def none(covariance: Matrix) -> Matrix:
@@ -34,17 +39,45 @@ def war(covariance: Matrix) -> Matrix:
     regression of channel c on the others has the weights -P[c, o] / P[c, c] (Lauritzen, Graphical Models, 1996, 5.1),
     so that one inversion serves all channels and the residual is ``sum_o P[c, o] / P[c, c] x[o]``.
     """
-    variance = np.diag(covariance)
-    # In correlations, so that a channel a thousand times louder changes neither the ridge nor the accuracy.
-    scale = np.where(variance > 0, np.sqrt(np.clip(variance, 0, None)), 1.0)
-    correlation = covariance / np.outer(scale, scale)
-    np.fill_diagonal(correlation, 1 + RIDGE)
+    correlation, scale = _correlation(covariance)
     precision = np.linalg.inv(correlation) / np.outer(scale, scale)
     return precision / np.diag(precision)[:, None]
 
 
+def ridge(covariance: Matrix) -> Matrix:
+    """War with a strong ridge, from the covariance within the band of spikes: see docs/decisions/0016.
+
+    Ridge regression (Hoerl & Kennard, Technometrics 12:55, 1970) whose penalty is, for each channel, some times
+    (`SHRINK`) what the others do not explain of it: weights share what all channels have in common, and are too small
+    to take a spike from a channel because its neighbours see it as well.
+    """
+    correlation, scale = _correlation(covariance)
+    own = scale**2 / np.diag(np.linalg.inv(correlation))
+    # Two copies of one channel explain each other: they have as much noise of their own as others have.
+    own = np.maximum(own, FLOOR * np.median(own))
+    penalised = correlation + np.diag(min(SHRINK, len(own) - 1) * own / scale**2)
+    precision = np.linalg.inv(penalised) / np.outer(scale, scale)
+    return precision / np.diag(precision)[:, None]
+
+
+def _correlation(covariance: Matrix) -> tuple[Matrix, Matrix]:
+    """Correlations with a ridge of `RIDGE`, and the standard deviations (1 for a flat channel).
+
+    In correlations, a channel a thousand times louder changes neither the ridge nor the accuracy.
+    """
+    variance = np.diag(covariance)
+    scale = np.where(variance > 0, np.sqrt(np.clip(variance, 0, None)), 1.0)
+    correlation = covariance / np.outer(scale, scale)
+    np.fill_diagonal(correlation, 1 + RIDGE)
+    return correlation, scale
+
+
 #: Methods by name: covariance of the kept channels (channels × channels) to M (the same).
-METHODS: dict[str, Callable[[Matrix], Matrix]] = {"none": none, "car": car, "war": war}
+METHODS: dict[str, Callable[[Matrix], Matrix]] = {"ridge": ridge, "war": war, "car": car, "none": none}
+#: The one that is taken where none is named.
+DEFAULT = "ridge"
+#: Those that want `labsched.ephys.covariance.robust`; the others take that of the samples as they are.
+OF_THE_BAND = frozenset({"ridge"})
 
 
 def matrix(method: str, covariance: Matrix) -> Matrix:

@@ -9,7 +9,7 @@ from labsched.errors import BadRequest
 
 RECIPE = "sort"
 KILLED = (137, 143)  # by KILL or TERM: what the science itself says of its input would only be said again
-REFERENCES = ("none", "car", "war")
+REFERENCES = ("ridge", "war", "car", "none")
 _PART = re.compile(r"[\w+=@,%][\w .+=@,%-]*")
 
 

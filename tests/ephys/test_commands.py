@@ -60,7 +60,7 @@ def test_denoise_says_what_it_found_omitted_realigned_and_wrote(tmp_path):
     for part in ("4 channels at 20000 Hz", "omitted: Port_2, Port_3", "realigned: 1 channels", "wrote b.raw.kwd: 6000"):
         assert part in done.stdout
     assert "filter_low': 300" in (tmp_path / "out" / "b.prm").read_text()
-    assert note.read_text().startswith("1.0000 2 channels, 0.3 s, reference war; omitted Port_2, Port_3")
+    assert note.read_text().startswith("1.0000 2 channels, 0.3 s, reference ridge; omitted Port_2, Port_3")
 
 
 def test_a_mistake_is_one_sentence_at_the_end_of_stderr(tmp_path):

@@ -52,6 +52,35 @@ def test_war_is_accurate_where_one_channel_is_a_thousand_times_louder():
     assert np.std(found[0]) == pytest.approx(np.std(alone[0]), rel=0.001)
 
 
+def test_ridge_takes_the_common_noise_and_leaves_a_spike_that_neighbours_see():
+    draw = np.random.default_rng(2)
+    common, own = draw.standard_normal(40000), draw.standard_normal((16, 40000))
+    gains = draw.uniform(0.6, 1.4, 16)
+    data = 22 * gains[:, None] * common + 8 * own
+    # A cell that three neighbouring channels see: a spike each 50 samples
+    seen = np.zeros(16)
+    seen[4:7] = (60, 120, 60)
+    data[:, ::50] -= seen[:, None]
+    matrix = reference.matrix("ridge", np.cov(data))
+    left = matrix @ (22 * gains)
+    assert np.abs(left).max() < 4
+    assert (matrix @ seen)[5] > 0.75 * 120
+    assert (reference.matrix("war", np.cov(data)) @ seen)[5] < (matrix @ seen)[5]
+
+
+def test_ridge_works_on_any_number_of_channels_and_on_flat_and_copied_ones():
+    draw = np.random.default_rng(3)
+    for channels in (1, 2, 4, 128):
+        data = 22 * draw.standard_normal(20000) + 8 * draw.standard_normal((channels, 20000))
+        left = reference.matrix("ridge", np.cov(data).reshape(channels, channels)) @ data
+        assert left.std() < (14 if channels > 1 else 25)
+    np.testing.assert_array_equal(reference.matrix("ridge", np.zeros((2, 2))), np.eye(2))
+    data[1], data[3] = 0, data[2]
+    matrix = reference.matrix("ridge", np.cov(data))
+    np.testing.assert_allclose(matrix[1], np.eye(128)[1], atol=1e-9)
+    assert (matrix @ data)[2].std() > 4
+
+
 def test_an_unknown_reference_lists_those_there_are():
-    with pytest.raises(EphysError, match="unknown reference 'median': it is one of none, car, war"):
+    with pytest.raises(EphysError, match="unknown reference 'median': it is one of ridge, war, car, none"):
         reference.check("median")
