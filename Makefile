@@ -19,7 +19,7 @@ SEED ?=
 VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' labsched/__init__.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install uninstall user-service deb test-deb demo test chaos fuzz lint format clean bench-pools bench-commands bench-scheduler bench-prune bench-peers bench-accuracy soak
+.PHONY: help venv install uninstall user-service deb test-deb demo test chaos fuzz lint format clean bench-pools bench-commands bench-scheduler bench-prune bench-peers bench-accuracy bench-inspect soak
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ bench-scheduler: venv ## what the scheduler costs, beside its peers, into docs/p
 
 bench-prune: venv ## a million ended jobs are pruned: how many a second, and what others' requests take meanwhile
 	$(VENV)/bin/python -m benchmarks.prune
+
+bench-inspect: venv $(BENCH)/peers/.installed ## bad channels that are found and falsely accused, beside SpikeInterface, on SEEDS=1000-1055
+	$(VENV)/bin/python -m benchmarks.channels --seeds $(or $(SEEDS),1000-1055) --peers $(BENCH)/peers $(if $(SEEDS),,--page)
 
 bench-peers: $(BENCH)/peers/.installed ## SpikeInterface and IBL's pre-processing, pinned, in .bench/peers, to compare stage 1 with
 

@@ -1,24 +1,28 @@
 """What submit and run share: their options, and looking at blocks before anything is done with them."""
 
 import os
+import shlex
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
 
 from labsched.cli import queueing
-from labsched.errors import BadRequest, Forbidden, LabschedError, NotFound
+from labsched.errors import BadRequest, Forbidden, LabschedError, NotFound, Refused
 from labsched.recipes import folders
-from labsched.recipes.block import REFERENCES, BlockRequest, Expanded, expand
+from labsched.recipes.block import BAD_CHANNELS, REFERENCES, BlockRequest, Expanded, expand
+from labsched.wire.messages import Daemon
 
 F = TypeVar("F", bound=Callable[..., Any])
 #: Below the help of every verb that takes a BLOCK.
 ABOUT_BLOCK = "BLOCK is a block's name, such as rat12/2024-03-10: its folder below the one where blocks lie."
 NEAR = 3  # names that are suggested
+GLANCE_S = 2.0  # that a look at samples takes, of all blocks of a command together
 
 
 def block_options(command: F) -> F:
-    """--omit, --probe, --stream, --source, --target, --reference and --again."""
+    """--omit, --probe, --stream, --source, --target, --reference, --bad-channels and --again."""
     for option in reversed(
         [
             click.option("--omit", multiple=True, metavar="A,B,...", help="Channels to leave out (repeatable)."),
@@ -27,6 +31,7 @@ def block_options(command: F) -> F:
             click.option("--source", metavar="DIR", help="Where the block lies; may have {block} and {name} in it."),
             click.option("--target", metavar="DIR", help="Where results go; may have {block} and {name} in it."),
             click.option("--reference", type=click.Choice(REFERENCES), help="What is subtracted from each channel."),
+            click.option("--bad-channels", type=click.Choice(BAD_CHANNELS), help="What to do about bad channels."),
             click.option("--again", is_flag=True, help="Also if it has succeeded before; what is there is replaced."),
         ]
     ):
@@ -97,6 +102,45 @@ def check_all(blocks: Sequence[Expanded], origins: Sequence[str]) -> None:
         raise troubles[0]
     if troubles:
         queueing.report_bad([str(trouble) for trouble in troubles], type(troubles[0]))
+
+
+def look_at(blocks: Sequence[Expanded]) -> None:
+    """Look at a sample of each, and say on stderr which channels look bad; for `GLANCE_S` altogether: stage 1 looks
+    again, at more of it.
+
+    Raises Refused where bad channels are to be refused.
+    """
+    began = time.monotonic()
+    for block in blocks:
+        left = GLANCE_S - (time.monotonic() - began)
+        if block.bad_channels == "off" or left <= 0:
+            continue
+        from labsched.ephys.errors import EphysError
+        from labsched.ephys.inspect.glance import glance
+
+        try:
+            omit, lines = glance(block.source, block.omit, block.probe, block.stream or "", left)
+        except (EphysError, OSError):
+            continue  # stage 1 says it better, where there is still something wrong then
+        if not lines:
+            continue
+        name = block.job.name
+        with_omit = f"labsched submit {shlex.quote(name)} --omit {shlex.quote(','.join((*block.omit, *omit)))}"
+        if block.bad_channels == "refuse":
+            raise Refused(f"{name}: {'; '.join(lines)}: {with_omit}, or --bad-channels warn; nothing was queued")
+        for line in lines:
+            click.echo(f"warning: {name}: {line}", err=True)
+        if omit:
+            does = "stage 1 will leave out what it finds bad" if block.bad_channels == "omit" else with_omit
+            click.echo(f"warning: {name}: {does}; labsched inspect {shlex.quote(name)} draws it", err=True)
+
+
+def settings(daemon: Daemon) -> Mapping[str, Any]:
+    """[sort], as the daemon has it. Raises LabschedError where it is an old one."""
+    sort = daemon.settings.get("sort")
+    if not isinstance(sort, dict):
+        raise LabschedError("the daemon does not say where blocks lie: restart it, it is not of this version")
+    return sort
 
 
 def check_targets(blocks: Sequence[Expanded]) -> None:

@@ -45,6 +45,7 @@ def run(
     source: str | None,
     target: str | None,
     reference: str | None,
+    bad_channels: str | None,
     again: bool,
     config: str | None,
     no_check: bool,
@@ -67,6 +68,7 @@ def run(
         target=queueing.absolute(target),
         reference=reference,
         stream=stream,
+        bad_channels=bad_channels,
         again=again,
     )
     import msgspec

@@ -2,8 +2,6 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 import click
 
@@ -11,7 +9,7 @@ from labsched.cli import blocks as looking
 from labsched.cli import queueing
 from labsched.cli.context import client, json_option, quiet_option, socket_option
 from labsched.cli.types import BLOCK, PRIORITY
-from labsched.errors import BadRequest, LabschedError
+from labsched.errors import BadRequest
 from labsched.recipes import environ
 from labsched.recipes.block import BlockRequest, Row, check_name, parse_omit, read_table
 from labsched.wire.messages import Daemon
@@ -37,6 +35,7 @@ def submit(
     source: str | None,
     target: str | None,
     reference: str | None,
+    bad_channels: str | None,
     again: bool,
     priority: int,
     hold: bool,
@@ -49,7 +48,8 @@ def submit(
 
     Where blocks lie and where results go, the probe and all else come from the daemon's configuration; options change
     them for these blocks. Recording, channels and probe are looked at first, and nothing is queued unless all are
-    good. A block that is queued already is refused; one that succeeded needs --again.
+    good. Blocks that are named here are looked at for bad channels, too, within two seconds; stage 1 looks at all. A
+    block that is queued already is refused; one that succeeded needs --again.
 
     \b
     Example:
@@ -73,6 +73,7 @@ def submit(
             target=queueing.absolute(target),
             reference=reference,
             stream=stream,
+            bad_channels=bad_channels,
             priority=priority,
             hold=hold,
             again=again,
@@ -82,9 +83,11 @@ def submit(
     ask = client()
     daemon = ask.get("daemon", Daemon)
     env, left_out = environ.small(os.environ)
-    found = looking.expand_all(requests, _settings(daemon), daemon.python, {})
+    found = looking.expand_all(requests, looking.settings(daemon), daemon.python, {})
     if not no_check:
         looking.check_all(found, [f"{file}, line {row.line}: " if file else "" for row in rows])
+        if file is None:
+            looking.look_at(found)
     if daemon.as_submitter:
         looking.check_targets(found)
     queueing.warn_left_out(left_out)
@@ -103,10 +106,3 @@ def _probe(named: str) -> str:
     from labsched import paths
 
     return paths.probe(named, Path.cwd())
-
-
-def _settings(daemon: Daemon) -> Mapping[str, Any]:
-    sort = daemon.settings.get("sort")
-    if not isinstance(sort, dict):
-        raise LabschedError("the daemon does not say where blocks lie: restart it, it is not of this version")
-    return sort

@@ -12,6 +12,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "add": ("labsched.cli.add:add", "Queue any command."),
     },
     "Look": {
+        "inspect": ("labsched.cli.inspect:inspect", "Name the bad channels of a block, and draw it."),
         "status": ("labsched.cli.status:status", "Show what runs, what waits and why, and what failed."),
         "show": ("labsched.cli.show:show", "Show all about one job."),
         "logs": ("labsched.cli.logs:logs", "Print what a job's stages print."),

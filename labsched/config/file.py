@@ -20,6 +20,7 @@ from labsched.errors import BadRequest
 
 REFERENCES = ("ridge", "war", "car", "none")
 FORMATS = ("kwd", "dat", "spikeinterface")
+BAD_CHANNELS = ("warn", "refuse", "omit", "off")
 POOL = re.compile(r"[A-Za-z][\w.-]{0,63}", re.ASCII)  # as it can be said on the command line
 MAX_SLOTS = 1_000_000
 MAX_GRACE = 3600.0  # seconds
@@ -150,7 +151,7 @@ class _File:
             self._check_slots(("sort", key), getattr(sort, key), 1)
         for key in ("source", "target"):
             self._check_pattern(key, getattr(sort, key))
-        for key, known in (("reference", REFERENCES), ("format", FORMATS)):
+        for key, known in (("reference", REFERENCES), ("format", FORMATS), ("bad_channels", BAD_CHANNELS)):
             if (value := getattr(sort, key)) not in known:
                 self._wrong(("sort", key), f"there is no {key} {value!r}; known are {', '.join(known)}")
         for key, least in (("seed", 0), ("denoise_threads", 1)):

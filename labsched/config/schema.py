@@ -116,6 +116,13 @@ class Sort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             'ridge predicts), "war" (without a ridge), "car" (the mean of the other channels), "none"'
         ),
     ] = "ridge"
+    bad_channels: Annotated[
+        str,
+        key(
+            'what is done about channels that look bad: "warn" (in the log, the status and the results), "refuse" (the '
+            'block fails, and says which to omit), "omit" (they are left out, and named), "off" (nobody looks)'
+        ),
+    ] = "warn"
     format: Annotated[
         str,
         key('of the de-noised samples: "kwd" (HDF5), "dat", or "spikeinterface": a .dat, and a folder that it loads'),

@@ -10,6 +10,7 @@ from labsched.ephys.errors import EphysError
 VERBS = {
     "check": "labsched.ephys.commands:check",
     "denoise": "labsched.ephys.commands:denoise",
+    "inspect": "labsched.ephys.inspect.command:main",
     "evaluate": "labsched.ephys.evaluate:main",
     "klusta": "labsched.ephys.klusta.command:main",
     "synth": "labsched.ephys.synth:main",

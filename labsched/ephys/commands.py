@@ -20,7 +20,7 @@ def _count(text: str) -> int:
     return number
 
 
-def _parser(verb: str, says: str, example: str) -> argparse.ArgumentParser:
+def block_parser(verb: str, says: str, example: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python -m labsched.ephys {verb}", description=says, epilog=f"example: {example}", allow_abbrev=False
     )
@@ -37,7 +37,7 @@ def _parser(verb: str, says: str, example: str) -> argparse.ArgumentParser:
 
 def denoise(argv: Sequence[str]) -> int:
     """Stage 1; prints what was found and done. Exit codes: 0, 2 for wrong usage, 143 or 130 when told to end."""
-    parser = _parser(
+    parser = block_parser(
         "denoise",
         "De-noise a block and write what klusta reads: NAME.raw.kwd (or .dat), .prb, .prm and .denoise.json.",
         "python -m labsched.ephys denoise --source data/mat/B1 --target data/phy/B1 --name B1 --omit Port_3,Port_7",
@@ -63,6 +63,10 @@ def denoise(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="a parameter of klusta's, for the .prm"
     )
+    parser.add_argument(
+        "--bad-channels", default="warn", choices=("warn", "refuse", "omit", "off"),
+        help="what to do about channels that look bad: warn (default), refuse, omit them, or off: do not look",
+    )  # fmt: skip
     given = parser.parse_args(argv)
     # Our own threads work on blocks; those of the linear algebra would only come on top. It reads this on import.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -88,6 +92,7 @@ def denoise(argv: Sequence[str]) -> int:
         params=parse_settings(given.set),
         chunk=given.chunk,
         threads=given.threads,
+        bad_channels=given.bad_channels,
         told=lambda line: print(line, flush=True),
     )
     return 0
@@ -108,7 +113,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 def check(argv: Sequence[str]) -> int:
     """Look at a block's headers and its probe; prints a summary, or JSON with --json."""
-    parser = _parser(
+    parser = block_parser(
         "check",
         "Check a block, its channels and its probe without reading a sample.",
         "python -m labsched.ephys check --source data/mat/B1 --omit Port_3 --probe rigs/left.toml",

@@ -19,6 +19,7 @@ from labsched.ephys import band as bands
 from labsched.ephys import covariance, document, output, progress, provenance, realign, reference, statistics
 from labsched.ephys.chain import Chain
 from labsched.ephys.errors import EphysError
+from labsched.ephys.inspect import look, policy
 from labsched.ephys.klusta.params import Params, write_prm
 from labsched.ephys.probes import Layout, resolve, stream_of
 from labsched.ephys.readers import Source, examine, opened
@@ -61,6 +62,7 @@ def denoise(
     params: Params | None = None,
     chunk: int = 0,
     threads: int = 1,
+    bad_channels: str = "warn",
     told: Callable[[str], None] = lambda line: None,
 ) -> Report:
     """De-noise the block in `source` and write NAME.raw.kwd (or .dat), .prb, .prm and .denoise.json into `folder`.
@@ -70,11 +72,13 @@ def denoise(
     Channels in `omit` leave everything; `probe` is what `labsched.ephys.probes.resolve` takes; `stream` which group of
     channels is meant where the format has several; `reference` is one of `labsched.ephys.reference.METHODS`; `band` a
     band-pass before it; `chunk` is how many samples to read at once (0: about a million values); `threads` how many
-    threads may read and compute, this one among them. `told` gets lines for people. Raises EphysError for whatever a
-    person can mend; then, and when interrupted, nothing half-written stays, and the JSON of an earlier result only
-    where this run got no further than its checks.
+    threads may read and compute, this one among them; `bad_channels` is one of
+    `labsched.ephys.inspect.policy.POLICIES`. `told` gets lines for people. Raises EphysError for whatever a person can
+    mend; then, and when interrupted, nothing half-written stays, and the JSON of an earlier result only where this run
+    got no further than its checks.
     """
     began, clock = time.time(), time.monotonic()
+    policy.check(bad_channels)
     found = check(source, omit, probe, reference, format, stream)
     bands.check(band, found.source.rate)
     where = target.Target(Path(folder), name, format)
@@ -86,15 +90,23 @@ def denoise(
         target.room(where.folder, needed(found.source, format))
     except OSError as error:
         raise target.sentence(error, where.folder) from None
+    progress.report(0.01, "looking for bad channels")
+    done = _look(found, bad_channels, max(threads, 1))
+    for line in done.lines:
+        told(line)
+    if done.omitted:
+        found = check(source, [*omit, *done.omitted], probe, reference, format, stream)
     with target.written(where):
         progress.report(0.01, "reading")
-        made = _run(found, where, reference, band, params or Params(), chunk, max(threads, 1), told)
+        made = _run(found, where, reference, band, params or Params(), chunk, max(threads, 1), told, done.bad)
         made.update(
             {
                 "started": document.utc(began),
                 "wall_s": round(time.monotonic() - clock, 3),
                 "peak_rss_bytes": provenance.peak_rss(),
                 "complete": True,
+                "bad_channels": done.document,
+                "warnings": [*done.warnings, *made["warnings"]],
             }
         )
         where.partial(where.json).write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -131,6 +143,16 @@ def check(
     return Found(source_found, resolve(probe, source_found.labels, omit, carried=source_found.wiring))
 
 
+def _look(found: Found, setting: str, threads: int) -> policy.Done:
+    """What is to be done about bad channels. Raises EphysError where a person has to decide."""
+    if setting == "off":
+        return policy.off()
+    with opened(found.source, sample=True) as recording:
+        if not look.enough(recording):
+            return policy.too_short(setting)
+        return policy.decide(setting, look.look(recording, found.layout, threads=threads))
+
+
 def needed(source: Source, format_name: str) -> int:
     """Bytes that the run will take in the target's folder at most: the output, and what must be unpacked first."""
     return source.n_samples * len(source.kept) * 2 + 200_000 + source.unpacked
@@ -161,6 +183,7 @@ def _run(
     chunk: int,
     threads: int,
     told: Callable[[str], None],
+    known: Collection[str] = (),
 ) -> dict[str, Any]:
     with opened(found.source, where.folder) as recording, provenance.Fingerprints(recording.files) as checksums:
         told(_aligned(recording))
@@ -202,7 +225,7 @@ def _run(
             params=params,
             voltage_gain=microvolts,
         )
-        warnings = document.warnings(recording, before.noise, after, clipped, microvolts)
+        warnings = document.warnings(recording, before.noise, after, clipped, microvolts, known)
         for line in warnings:
             told(f"WARNING: {line}")
         told(

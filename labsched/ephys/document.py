@@ -1,5 +1,6 @@
 """What NAME.denoise.json says: where a result came from, sample by sample, and what people should look at."""
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,15 +19,24 @@ LIMIT = 32767
 
 
 def warnings(
-    recording: Recording, before: Floats, after: Floats, clipped: NDArray[np.int64], microvolts: float
+    recording: Recording,
+    before: Floats,
+    after: Floats,
+    clipped: NDArray[np.int64],
+    microvolts: float,
+    known: Collection[str] = (),
 ) -> list[str]:
-    """What a person should look at before sorting: flat, loud and clipped channels."""
+    """What a person should look at before sorting: flat, loud and clipped channels; `known` are called bad already."""
     found = []
-    flat = [label for label, noise in zip(recording.labels, before, strict=True) if noise <= 0]
+    flat = [label for label, noise in zip(recording.labels, before, strict=True) if noise <= 0 and label not in known]
     if flat:
         found.append(f"flat: {', '.join(flat)}: omit dead channels, they spoil klusta's threshold")
     typical = float(np.median(after))
-    loud = [label for label, noise in zip(recording.labels, after, strict=True) if noise > 5 * typical > 0]
+    loud = [
+        label
+        for label, noise in zip(recording.labels, after, strict=True)
+        if noise > 5 * typical > 0 and label not in known
+    ]
     if loud:
         found.append(f"much noisier than the others after referencing: {', '.join(loud)}: consider omitting")
     cut = [label for label, count in zip(recording.labels, clipped, strict=True) if count]

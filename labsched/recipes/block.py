@@ -10,6 +10,7 @@ from labsched.errors import BadRequest
 RECIPE = "sort"
 KILLED = (137, 143)  # by KILL or TERM: what the science itself says of its input would only be said again
 REFERENCES = ("ridge", "war", "car", "none")
+BAD_CHANNELS = ("warn", "refuse", "omit", "off")
 _PART = re.compile(r"[\w+=@,%][\w .+=@,%-]*")
 
 
@@ -26,6 +27,7 @@ class BlockRequest(NamedTuple):
     priority: int = 0
     hold: bool = False
     again: bool = False
+    bad_channels: str | None = None
 
 
 class Expanded(NamedTuple):
@@ -37,6 +39,7 @@ class Expanded(NamedTuple):
     probe: str | None
     omit: tuple[str, ...] = ()
     stream: str | None = None
+    bad_channels: str = "warn"
 
 
 class Row(NamedTuple):
@@ -83,6 +86,7 @@ def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env:
     reference = request.reference or settings["reference"]
     if reference not in REFERENCES:
         raise BadRequest(f"there is no reference {reference!r}; known are {', '.join(REFERENCES)}")
+    bad_channels = request.bad_channels or settings.get("bad_channels", "warn")
     probe = request.probe or settings["probe"]
     ephys = (python, "-m", "labsched.ephys")
     folders = ("--target", target, "--name", name)
@@ -95,6 +99,7 @@ def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env:
             *(("--probe", probe) if probe else ()),
             *(("--stream", request.stream) if request.stream else ()),
             *("--reference", reference, "--format", settings["format"]),
+            *("--bad-channels", bad_channels),
             *("--threads", str(settings["denoise_threads"])),
             *_options(settings["klusta"]),
         ),
@@ -131,7 +136,7 @@ def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env:
         hold=request.hold,
         again=request.again,
     )
-    return Expanded(job, source, target, probe, request.omit, request.stream)
+    return Expanded(job, source, target, probe, request.omit, request.stream, bad_channels)
 
 
 def _retry(times: int) -> Retry | None:

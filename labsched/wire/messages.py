@@ -264,6 +264,62 @@ class Doctor(Struct, frozen=True):
     findings: tuple[Finding, ...]
 
 
+# -- what crosses no socket, but is printed as JSON all the same ----------------------------------------------------
+
+
+class BadChannel(Struct, frozen=True, kw_only=True):
+    """`kind` is not a number, flat, dead, clipped, uncorrelated, noisy or outside; `reason` has words and figures."""
+
+    channel: str
+    kind: str
+    reason: str
+
+
+class InspectedChannel(Struct, frozen=True, kw_only=True):
+    """What was measured of a channel; None where it could not be.
+
+    In µV: `rms` of all of it; `level` and `own` above 300 Hz, all and what other channels do not foretell; `hum`;
+    `slow` below 40 Hz. Parts, 0 to 1: `follows` and `follows_field` (what the others foretell of its variance, above
+    300 and below 200 Hz), `clipped` (of its values), `flat` (of the time).
+    """
+
+    channel: str
+    shank: int
+    position_um: tuple[float, ...]  # x, y
+    rms_uv: float | None
+    level_uv: float | None
+    own_uv: float | None
+    hum_uv: float | None
+    slow_uv: float | None
+    follows: float | None
+    follows_field: float | None
+    clipped: float | None
+    flat: float | None
+
+
+class Inspected(Struct, frozen=True, kw_only=True):
+    """`labsched inspect`: what a block's channels are like. `omit` has the bad channels and those left out before, as
+    `--omit` takes them; `command` queues the block without them; `picture` is a file."""
+
+    block: str
+    source: str
+    rate_hz: float
+    duration_s: float
+    looked_at_s: float
+    probe: str
+    labels: tuple[str, ...]
+    omitted: tuple[str, ...]
+    bad: tuple[BadChannel, ...]
+    omit: str
+    notes: tuple[str, ...]
+    channels: tuple[InspectedChannel, ...]
+    picture: str | None
+    command: str
+
+
+# -- the daemon itself, again ---------------------------------------------------------------------------------------
+
+
 class Daemon(Struct, frozen=True, kw_only=True):
     """GET /v1/daemon: who answers here, and the settings that the recipes are expanded with."""
 

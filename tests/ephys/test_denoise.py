@@ -215,7 +215,11 @@ def test_what_a_person_should_look_at_is_said(tmp_path):
     rows[2] = 5
     rows[4] = np.random.default_rng(1).standard_normal(20_000) * 3000
     write73(tmp_path / "a.mat", {f"Port_{i}": channel(row) for i, row in enumerate(rows)})
-    flat, loud = denoise(tmp_path, tmp_path / "out", "b").warnings
+    (bad,) = denoise(tmp_path, tmp_path / "out", "b").warnings
+    assert "Port_2 is flat: constant" in bad
+    assert "Port_4 is noisy" in bad
+    assert bad.endswith("--omit Port_2,Port_4")
+    flat, loud = denoise(tmp_path, tmp_path / "out", "b", bad_channels="off").warnings
     assert "flat: Port_2:" in flat
     assert "noisier" in loud
     assert "Port_4" in loud

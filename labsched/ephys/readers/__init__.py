@@ -78,15 +78,17 @@ def _described(here: find.Place) -> bool:
 
 
 @contextmanager
-def opened(source: Source, scratch: Path | None = None) -> Iterator[Recording]:
+def opened(source: Source, scratch: Path | None = None, *, sample: bool = False) -> Iterator[Recording]:
     """The recording, open for reading until the block ends.
 
     `scratch` is a folder for what must be unpacked before it can be read (compressed MATLAB v5); nothing stays in it.
+    With `sample`, parts of a block that would be long work to open may be missing.
     Raises EphysError for what shows only now: gaps that differ, channels of unequal length, damaged data.
     """
     with ExitStack() as stack:
         try:
-            segments = source.opener(source.kept, scratch, stack)
+            opener = source.sampler if sample and source.sampler else source.opener
+            segments = opener(source.kept, scratch, stack)
         except PermissionError as error:
             raise EphysError(f"cannot read {error.filename}: permission denied") from None
         except OSError as error:

@@ -19,7 +19,8 @@ class Source:
 
     `labels` are all its waveform channels and `kept` those that stay, both in natural order; `n_samples` is per
     channel (gaps not counted), `n_bytes` the size of its files, `unpacked` how much of a disk is taken while it is
-    read. `stream` is what the format calls this group of channels, where it has several; `wiring` is where they lie,
+    read; `sampler`, where it is there, opens some files only, spread over the block, where all would be long work.
+    `stream` is what the format calls this group of channels, where it has several; `wiring` is where they lie,
     where the format says so.
     """
 
@@ -36,6 +37,7 @@ class Source:
     notes: tuple[str, ...]
     opener: Opener
     unpacked: int = 0
+    sampler: Opener | None = None
     stream: str = ""
     wiring: Rig | None = None
 

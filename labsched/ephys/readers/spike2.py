@@ -21,6 +21,9 @@ from labsched.ephys.recording import Segment, keep, natural
 #: A channel's ``fetch(start, stop)`` of raw numbers, and its runs without a gap.
 Opened = tuple[Callable[[int, int], NDArray], tuple[times.Run, ...]]
 
+#: Of a sample of a block: so many files are opened; where they are packed, for so many bytes (but one file at least).
+SOME_FILES, SOME_UNPACKED = 40, 400_000_000
+
 
 def examine(source: Path, files: Sequence[Path], omit: Collection[str]) -> Source:
     """What the headers of exports say. Raises EphysError where they do not fit together."""
@@ -51,8 +54,17 @@ def examine(source: Path, files: Sequence[Path], omit: Collection[str]) -> Sourc
         gain_known=gain_known(exports, kept),
         notes=tuple(notes),
         opener=lambda kept, scratch, stack: segments(exports, kept, rate, scratch, stack),
+        sampler=lambda kept, scratch, stack: segments(_some(exports, kept), kept, rate, scratch, stack),
         unpacked=sum(wave.array.stored.itemsize * wave.count for wave in waves if wave.array.packed),
     )
+
+
+def _some(exports: Sequence[Export], kept: Sequence[str]) -> list[Export]:
+    """Some of the exports, spread over all: opening them, and unpacking those that are packed, is no long work."""
+    waves = [export.waves[label] for export in exports for label in kept]
+    packed = sum(wave.array.stored.itemsize * wave.count for wave in waves if wave.array.packed)
+    keep = min(len(exports), SOME_FILES, max(int(len(exports) * SOME_UNPACKED / max(packed, 1)), 1))
+    return [exports[int((k + 0.5) * len(exports) / keep)] for k in range(keep)]
 
 
 def segments(
