@@ -19,7 +19,7 @@ SEED ?=
 VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' labsched/__init__.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install uninstall user-service deb test-deb demo test chaos fuzz lint format clean bench-pools bench-commands bench-scheduler bench-prune bench-peers bench-accuracy bench-inspect soak
+.PHONY: help venv install uninstall user-service deb test-deb demo test chaos fuzz lint format clean bench-pools bench-commands bench-scheduler bench-prune bench-peers bench-accuracy bench-inspect bench-denoise soak
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench-peers: $(BENCH)/peers/.installed ## SpikeInterface and IBL's pre-processin
 
 bench-accuracy: venv bench-peers ## what klusta makes of each de-noiser's output; SEEDS=1,2,3 FAMILIES="dense-* linear-40-some-hum" WRITE=1
 	$(VENV)/bin/python -m benchmarks.accuracy $(FAMILIES) --seeds $(or $(SEEDS),1) --bench $(BENCH) $(if $(WRITE),--write) $(ARGS)
+
+bench-denoise: venv bench-peers ## stage 1's speed and memory, beside its peers and a plain copy; SECONDS=1200, ROUNDS=1, QUICK=1 for a look
+	$(VENV)/bin/python -m benchmarks.denoise --bench $(BENCH) $(if $(QUICK),--quick) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
 
 soak: venv ## a day of a lab's traffic in SECONDS=1200: does anything grow that should not?
 	$(VENV)/bin/python -m benchmarks.soak --seconds $(or $(SECONDS),1200)
