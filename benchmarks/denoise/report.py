@@ -72,8 +72,8 @@ def ratios(walls: Mapping[str, float], cpus: Mapping[str, float]) -> list[str]:
             f"with the same band-pass; to be reached: 10), in {cpus[OURS] / cpus[best]:.3f} of its processor time"
         )
         said.append(
-            f"From MATLAB v7.3 with realignment it is {walls[best] / walls[MATLAB]:.1f} times as fast as {best} is from "
-            "a flat file without (to be reached: 3)"
+            f"From MATLAB v7.3 with realignment it is {walls[best] / walls[MATLAB]:.1f} times as fast as {best} is "
+            "from a flat file without (to be reached: 3)"
         )
     if SHIFTED in walls:
         said[-1] += f", and {walls[SHIFTED] / walls[MATLAB]:.1f} times as fast as SpikeInterface with realignment"

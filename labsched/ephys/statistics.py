@@ -58,12 +58,13 @@ def gather(
     heard = spread(len(chosen), NOISE_BLOCKS)
     channels, segments = chain.channels, len(chain.recording.segments)
 
-    def work(task: tuple[int, Block]) -> tuple[Floats, Floats, Floats, NDArray[np.float32] | None]:
+    def work(task: tuple[int, Block]) -> tuple[Floats, Floats, NDArray[np.float32], NDArray[np.float32] | None]:
         number, block = task
-        x = chain.samples([block]).of(block)[:, :channels]
+        full = chain.samples([block]).of(block)
+        x = full[:, :channels]
         wide = x.astype(np.float64)
-        peak = np.maximum(x.max(axis=0), -x.min(axis=0))
-        return wide.sum(axis=0), wide.T @ wide, peak, x[NOISE_SAMPLES].copy() if number in heard else None
+        total = np.ones(len(wide)) @ wide
+        return total, wide.T @ wide, _peak(full)[:channels], x[NOISE_SAMPLES].copy() if number in heard else None
 
     sums, counts = np.zeros((segments, channels)), np.zeros(segments)
     products, peaks = np.zeros((channels, channels)), np.zeros(channels)
