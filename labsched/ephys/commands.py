@@ -75,8 +75,11 @@ def denoise(argv: Sequence[str]) -> int:
     from labsched.ephys.band import parse
     from labsched.ephys.denoise import denoise as run
     from labsched.ephys.klusta.params import parse_settings
+    from labsched.ephys.readers.rawio import mapped
     from labsched.ephys.reference import DEFAULT
+    from labsched.ephys.writers.target import abandon
 
+    mapped.last.append(abandon)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     run(

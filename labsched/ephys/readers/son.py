@@ -71,7 +71,16 @@ def damaged(path: Path, why: str) -> EphysError:
 
 
 def look(path: Path) -> File:
-    """Read headers and chains. Raises EphysError naming file and channel where they lead nowhere; OSError."""
+    """Read headers and chains. Raises EphysError naming file and channel where they lead nowhere."""
+    try:
+        return _look(path)
+    except PermissionError:
+        raise EphysError(f"cannot read {path}: permission denied") from None
+    except OSError as error:
+        raise damaged(path, error.strerror or str(error)) from None
+
+
+def _look(path: Path) -> File:
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         head = file.read(HEAD)

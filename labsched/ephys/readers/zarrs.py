@@ -1,5 +1,7 @@
 """SpikeInterface's Zarr folders: ``recording.save(format="zarr")``, compressed arrays in pieces."""
 
+import json
+import os
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -59,6 +61,7 @@ def _parts(folder: Path, root: Any) -> list[Part]:
     for number in range(segments):
         array = root[f"traces_seg{number}"]
         _complete(folder, array, number)
+        _blosc(folder / f"traces_seg{number}")
         stored = np.dtype(array.dtype)
         if array.ndim != 2 or array.shape[1] != len(labels) or stored.kind not in "iuf" or not rate > 0:
             raise _damaged(folder, f"traces_seg{number} has {array.shape} of {stored} for {len(labels)} channels")
@@ -87,6 +90,24 @@ def _complete(folder: Path, array: Any, number: int) -> None:
             f"{folder} lacks {all_of_them - there} of the {all_of_them} pieces of traces_seg{number}: copy it here "
             "again"
         )
+
+
+def _blosc(folder: Path) -> None:
+    """Blosc reads on past the end of a piece that was cut short: each says in its head how long it is."""
+    for mark in (folder / ".zarray", folder / "zarr.json"):
+        if mark.is_file():
+            about = json.loads(mark.read_text(encoding="utf-8"))
+            codecs = [about.get("compressor") or {}, *(about.get("codecs") or [])]
+            if "blosc" not in [codec.get("id", codec.get("name")) for codec in codecs]:
+                return
+    for piece in below(folder):
+        if piece.suffix == ".json":
+            continue
+        with piece.open("rb") as file:
+            head = file.read(16)
+            size = os.fstat(file.fileno()).st_size
+        if len(head) < 16 or int.from_bytes(head[12:16], "little") != size:
+            raise EphysError(f"{piece} has {size} bytes, and should have others: it was cut short: copy it here again")
 
 
 def _property(root: Any, name: str, count: int) -> tuple[float, ...] | None:

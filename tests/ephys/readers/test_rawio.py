@@ -17,7 +17,7 @@ from tests.ephys.readers.formats import blackrock, intan, neuralynx, open_ephys,
 
 pytest.importorskip("neo", reason="the extra labsched[readers] is not installed")
 
-SAMPLES = 12800
+SAMPLES = 12800  # a multiple of what the formats put into a block, but of Plexon's 150
 DATA = noise(SAMPLES, 4)
 Write = Callable[..., Path]
 
@@ -67,7 +67,7 @@ def test_values_labels_and_gains_of_any_piece(tmp_path, name):
         (lambda f: open_ephys.write_legacy(f, DATA, gap_after=3), 3 * 1024, 2048 / 30000),
         (lambda f: neuralynx.write(f, DATA, gap_after=3), 3 * 512, 1.0),
         (lambda f: blackrock.write(f, DATA, cuts=(5000,)), 5000, 1.0),
-        (lambda f: plexon.write(f, DATA, gap_after=3), 600, 1.0),
+        (lambda f: plexon.write(f, DATA, gap_after=3), 450, 1.0),
         (
             lambda f: open_ephys.write(f, DATA, numbers=np.r_[0:4000, 10000 : SAMPLES + 6000]),
             4000,

@@ -131,7 +131,10 @@ def test_a_piece_of_zarr_that_is_missing_or_damaged_is_no_silence(tmp_path):
     piece.unlink()
     with pytest.raises(EphysError, match="lacks 1 of the 5 pieces of traces_seg0"):
         examine(folder)
-    piece.write_bytes(whole[:100])
+    piece.write_bytes(whole[:-1])
+    with pytest.raises(EphysError, match=r"traces_seg0/2\.0 has \d+ bytes, and should have others"):
+        examine(folder)
+    piece.write_bytes(whole[:20] + bytes(len(whole) - 20))
     with opened(examine(folder)) as recording, pytest.raises(EphysError, match=r"a\.zarr .*samples 4000 to 6000"):
         recording.segments[0].fetch(0, 9000)
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from labsched.ephys.errors import EphysError
 from labsched.ephys.readers import times
-from labsched.ephys.readers.rawio import plexon
+from labsched.ephys.readers.rawio import mapped, plexon
 from labsched.ephys.readers.rawio.header import unreadable
 from labsched.ephys.readers.rawio.kinds import Kind
 
-LUMP = 1 << 20
+LUMP = 1 << 24  # bytes
 
 
 def runs(
@@ -36,7 +36,8 @@ def runs(
             raise unreadable(path, kind.name, "its channels do not have the same gaps")
         return found[0] if found else whole
     if kind.name == "Plexon":
-        return plexon.runs(reader, stream, size, start_s, rate)
+        plexon.check(reader, path, stream)
+        return plexon.runs(reader, stream, start_s, rate)
     if kind.name == "Open Ephys (binary)":
         numbers = _sample_numbers(kind, reader, where, stream)
         if numbers is not None:
@@ -47,9 +48,11 @@ def runs(
 
 
 def _pieces(stamps: Any) -> Iterator[NDArray]:
-    step = max(LUMP // max(int(np.prod(stamps.shape[1:])), 1), 1)
+    # Stamps may lie apart, between samples: what counts is the stretch of the file.
+    step = max(LUMP // max(abs(stamps.strides[0]), 1), 1)
     for begin in range(0, len(stamps), step):
         yield np.asarray(stamps[begin : begin + step]).ravel().astype(np.float64)
+        mapped.forget()
 
 
 def _of_numbers(

@@ -41,7 +41,7 @@ def parse(kind: Kind, path: Path, arguments: dict[str, Any]) -> tuple[Any, list[
     if importlib.util.find_spec("neo") is None:
         raise missing(kind.name, "neo>=0.14")
     heard: list[str] = []
-    with listening(heard), reported(path, kind), mapped.reading(path):
+    with listening(heard), reported(path, kind), mapped.reading(path), mapped.known(), mapped.trimmed():
         import neo.rawio
 
         options = _options(kind, path, arguments)

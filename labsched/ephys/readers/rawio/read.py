@@ -94,7 +94,7 @@ def _open(
     with header.reported(path, kind):
         lengths.before(kind, found)
     reader, notes = header.parse(kind, path, arguments)
-    with header.reported(path, kind), header.listening(notes), mapped.reading(path):
+    with header.reported(path, kind), header.listening(notes), mapped.reading(path), mapped.trimmed():
         lengths.check(kind, reader, path, found)
         listing = streams.listing(kind, reader.header)
         if not listing:
@@ -227,7 +227,7 @@ def _fetch(
             taps.read += data.nbytes
             if taps.read > mapped.LOT:
                 taps.read = 0
-                mapped.forget(mapped.maps(reader))
+                mapped.forget()
         return data.T if data.dtype.isnative else data.T.astype(data.dtype.newbyteorder("="))
 
     return inside

@@ -7,7 +7,7 @@ import numpy as np
 
 #: µV a bit: 5000 mV over 12 bits, the amplifiers' gains 1 and 1000.
 MICROVOLTS = 5000 / 2048 / 1000 * 1e3
-BLOCK = 200
+BLOCK = 150
 
 
 def write(folder: Path, data: np.ndarray, rate: float = 40000.0, gap_after: int | None = None) -> Path:
