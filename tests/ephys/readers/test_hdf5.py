@@ -90,7 +90,7 @@ def test_a_chunk_that_cannot_be_unpacked_is_a_sentence_that_names_the_file(tmp_p
         file.write(b"\xff" * 200)
     with pytest.raises(EphysError, match=r"a\.mat: it is damaged \(a chunk cannot be unpacked: .*export it"):
         denoise(source, tmp_path / "out", "b", threads=2)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert list((tmp_path / "out").glob("*")) == []
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

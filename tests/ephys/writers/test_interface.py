@@ -38,7 +38,7 @@ def test_spikeinterface_loads_ids_gains_places_and_samples(result):
     assert found["groups"] == [1, 1, 1, 0, 0, 0, 0]
     assert found["places"] == [[site % 2, 20.0 * site] for site in (8, 7, 5, 4, 3, 2, 1)]
     assert found["head"] == data[:, :50].tolist() and found["tail"] == data[:, -50:].tolist()
-    assert found["annotations"] == {"omitted_channels": ["Port_3"], "reference": "war"}
+    assert found["annotations"] == {"omitted_channels": ["Port_3"], "reference": note["parameters"]["reference"]}
 
 
 def test_it_is_a_block_itself(result):
