@@ -55,9 +55,9 @@ class Chain:
         self._lock = threading.Lock()
         self._local = threading.local()
 
-    def samples(self, blocks: Sequence[Block]) -> "Samples":
-        """Read neighbouring blocks at once."""
-        return Samples(self, blocks)
+    def samples(self, blocks: Sequence[Block], around: int = 0) -> "Samples":
+        """Read neighbouring blocks at once, with at least `around` raw numbers on either side."""
+        return Samples(self, blocks, around)
 
     def margin(self, link: Link) -> int:
         """Samples needed on either side of a block."""
@@ -113,17 +113,21 @@ class Chain:
 class Samples:
     """The samples of some neighbouring blocks, read together, converted one block at a time."""
 
-    def __init__(self, chain: Chain, blocks: Sequence[Block]) -> None:
+    def __init__(self, chain: Chain, blocks: Sequence[Block], around: int = 0) -> None:
         self._chain, self._first = chain, blocks[0]
         self._link = chain.links[blocks[0].segment]
         self._margin = chain.margin(self._link)
-        self._raw = chain.fetch(self._link, blocks[0].start - self._margin, blocks[-1].stop + self._margin)
+        self._held = max(self._margin, around)
+        self._raw = chain.fetch(self._link, blocks[0].start - self._held, blocks[-1].stop + self._held)
+
+    def raw(self, block: Block, around: int = 0) -> Numbers:
+        """Its raw numbers (channels, n + 2 * around), as the file has them; `around` no more than was asked for."""
+        begin = block.start - self._first.start + self._held - around
+        return self._raw[:, begin : begin + block.n_samples + 2 * around]
 
     def of(self, block: Block) -> kernels.Block:
         """(n, width) float32, less the base, in units; overwritten at this thread's next call."""
-        begin = block.start - self._first.start
-        raw = self._raw[:, begin : begin + block.n_samples + 2 * self._margin]
-        return self._chain.converted(block, self._link, raw)
+        return self._chain.converted(block, self._link, self.raw(block, self._margin))
 
 
 def _link(segment: Segment, units: Floats) -> Link:

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labsched.ephys import artefacts, covariance, document, output, progress, provenance, realign, reference, statistics
 from labsched.ephys import band as bands
-from labsched.ephys import covariance, document, output, progress, provenance, realign, reference, statistics
 from labsched.ephys.chain import Chain
 from labsched.ephys.errors import EphysError
 from labsched.ephys.inspect import look, policy
@@ -199,9 +199,10 @@ def _run(
             progress.report(0.1 + 0.88 * part, f"second pass: {100 * part:.0f} %")
 
         with _sink(where, recording, microvolts) as sink:
-            clipped, noise = output.write(
+            watch = artefacts.Watch(chain, before)
+            clipped, noise, found_bad = output.write(
                 chain, before.means, matrix * chain.units[None, :] / microvolts, sink,
-                chunk=chunk, threads=threads, told=beside,
+                chunk=chunk, threads=threads, told=beside, watch=watch,
             )  # fmt: skip
         inputs = checksums.finish()
         provenance.unchanged(inputs)
@@ -225,6 +226,7 @@ def _run(
             params=params,
             voltage_gain=microvolts,
         )
+        told(artefacts.told(found_bad, recording.rate))
         warnings = document.warnings(recording, before.noise, after, clipped, microvolts, known)
         for line in warnings:
             told(f"WARNING: {line}")
@@ -247,6 +249,7 @@ def _run(
                         zip(chain.links, before.means, (np.array(s.offsets) for s in recording.segments), strict=True)],
             "noise_uv": {"before": before.noise.tolist(), "after": after.tolist()},
             "clipped": dict(zip(recording.labels, clipped.tolist(), strict=True)),
+            "artefacts": artefacts.listed(found_bad, recording),
             "warnings": warnings,
         }  # fmt: skip
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labsched.ephys import kernels
+from labsched.ephys.artefacts import Stretch, Watch, joined, movements
 from labsched.ephys.chain import Chain
 from labsched.ephys.recording import Recording
 from labsched.ephys.statistics import NOISE_BLOCKS, NOISE_SAMPLES, Statistics, mad
@@ -52,8 +53,11 @@ def write(
     chunk: int = 0,
     threads: int = 1,
     told: Callable[[float], None] = lambda part: None,
-) -> tuple[NDArray[np.int64], Floats]:
-    """Write ``matrix @ (x - mean)`` of every sample x; (clipped values per channel, robust noise per channel in bits).
+    watch: Watch | None = None,
+) -> tuple[NDArray[np.int64], Floats, list[Stretch]]:
+    """Write ``matrix @ (x - mean)`` of every sample x, but nothing where `watch` finds a saturation.
+
+    (Clipped values per channel, robust noise per channel in bits, artefacts.)
 
     `matrix` (outputs × channels) goes from the chain's units to bits, `means` has a row for each segment. `told` is
     called by this thread with the part that is done. Raises EphysError for NaN or infinite values, OSError.
@@ -64,22 +68,42 @@ def write(
     biases = np.zeros((len(means), kernels.width(out)), dtype=np.float32)
     biases[:, :out] = -(means @ matrix.T)
 
-    def work(group: list[Block]) -> tuple[NDArray[np.int64], list[NDArray[np.int16]]]:
+    around = watch.reach if watch else 0
+
+    def work(group: list[Block]) -> tuple[NDArray[np.int64], list[NDArray[np.int16]], list[Stretch], list[Floats]]:
         clipped, pieces = np.zeros(out, dtype=np.int64), []
-        samples = chain.samples(group)
+        bad: list[Stretch] = []
+        loud: list[Floats] = []
+        samples = chain.samples(group, around)
         whole = np.empty((group[-1].stop - group[0].start, out), dtype="<i2")
         for block in group:
             y = whole[block.start - group[0].start : block.stop - group[0].start]
-            kernels.product(samples.of(block), panels, biases[block.segment], y, clipped)
+            x = samples.of(block)
+            kernels.product(x, panels, biases[block.segment], y, clipped)
+            if watch:
+                loud.append(watch.levels(x[:, : chain.channels], block))
+                found, curve = watch.saturations(samples.raw(block, around), block)
+                bad += found
+                if curve is not None:
+                    y[:] = np.rint(y * curve[:, None])
             if block.index in heard:
                 pieces.append(y[NOISE_SAMPLES].copy())
         sink.put(group[0].output, whole)
-        return clipped, pieces
+        return clipped, pieces, bad, loud
 
     groups = grouped(everything, chain.channels, chunk)
     total = np.zeros(out, dtype=np.int64)
     noise = []
-    for clipped, pieces in in_order(groups, work, threads=threads, aside=lambda done: told(done / len(groups))):
+    stretches: list[Stretch] = []
+    levels: list[list[Floats]] = [[] for _ in chain.recording.segments]
+    tasks = iter(groups)
+    for clipped, pieces, bad, loud in in_order(
+        groups, work, threads=threads, aside=lambda done: told(done / len(groups))
+    ):
         total += clipped
         noise += pieces
-    return total, mad(noise)
+        stretches += bad
+        levels[next(tasks)[0].segment] += loud
+    if watch:
+        stretches += movements(levels, watch, chain.recording)
+    return total, mad(noise), joined(stretches, chain.recording.rate)

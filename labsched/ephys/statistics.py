@@ -25,6 +25,7 @@ class Statistics:
     `units`: µV of one unit (shape (c,)); `means`: per segment, in units, relative to each `Link.base` (zeros under a
     band-pass, which leaves none); `covariance`: µV², of the samples less their segment's mean; `peak`: largest
     distance from `base`, in units; `noise`: a robust standard deviation (median absolute deviation / 0.6745), µV;
+    `fast`: the same of differences over `artefacts.LAG` samples;
     `complete`: every block was looked at.
     """
 
@@ -33,6 +34,7 @@ class Statistics:
     covariance: Floats
     peak: Floats
     noise: Floats
+    fast: Floats
     complete: bool
 
 
@@ -91,6 +93,7 @@ def gather(
         covariance=covariance,
         peak=peaks.astype(float),
         noise=mad(pieces) * np.abs(chain.units),
+        fast=mad([np.diff(piece, axis=0) if len(piece) > 1 else piece * 0 for piece in pieces]) * np.abs(chain.units),
         complete=len(chosen) == len(everything),
     )
 
