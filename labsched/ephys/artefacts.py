@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from labsched.ephys.chain import Chain
 from labsched.ephys.recording import Recording
 from labsched.ephys.statistics import Statistics
-from labsched.ephys.stream import Block
+from labsched.ephys.stream import Block, block_length
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -123,7 +123,7 @@ def loudness(x: NDArray[np.float32], means: Floats, noise: Floats, fast: Floats,
 def _means(x: NDArray[np.float32], step: int) -> NDArray[np.float32]:
     """Means of each `step` rows; the last ones, if fewer, count as one."""
     whole = len(x) // step
-    means: NDArray[np.float32] = x[: whole * step].reshape(whole, step, -1).mean(axis=1)
+    means: NDArray[np.float32] = x[: whole * step].reshape(whole, step, x.shape[1]).mean(axis=1)
     return means if whole * step == len(x) else np.concatenate([means, x[whole * step :].mean(axis=0)[None]])
 
 
@@ -186,7 +186,8 @@ class Watch:
     def __init__(self, chain: Chain, before: Statistics) -> None:
         """`before` is of the same chain."""
         self.rate = chain.recording.rate
-        self.reach, self.size = reach(self.rate), bin_size(self.rate)
+        self.reach = reach(self.rate)
+        self.size = min(bin_size(self.rate), block_length(chain.channels))
         self._lengths = [segment.n_samples for segment in chain.recording.segments]
         units = np.abs(chain.units)
         self._means = before.means

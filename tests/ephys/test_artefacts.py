@@ -112,3 +112,12 @@ def test_the_curve_is_zero_around_a_bad_sample_and_smooth():
     assert (curve[:299] == 1).all()
     assert np.abs(np.diff(curve)).max() < 0.03
     assert artefacts.gain(np.zeros(5, dtype=bool), 20000.0) is None
+
+
+@pytest.mark.parametrize("n", [1, 3, 4, 5, 16, 17, 100, 1023, 1025, 2000])
+def test_blocks_of_any_length_have_a_loudness(n):
+    x = np.random.default_rng(1).standard_normal((n, 3)).astype(np.float32)
+    one = np.ones(3)
+    found = artefacts.loudness(x, 0 * one, one, 1.4 * one, 1024)
+    assert len(found) == -(-max(n - artefacts.LAG, 0) // 1024)
+    assert np.isfinite(found).all()
