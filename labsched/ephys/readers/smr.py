@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from labsched.ephys.errors import EphysError
@@ -98,5 +99,6 @@ def _segments(files: Sequence[son.File], kept: Sequence[str], rate: float, stack
             )
             for label in kept
         ]
-        found += aligned(file.path, tracks, all(waves[label].kind == son.ADC for label in kept), rate)
+        counts = all(waves[label].kind == son.ADC for label in kept)
+        found += [replace(segment, parallel=True) for segment in aligned(file.path, tracks, counts, rate)]
     return tuple(found)

@@ -190,6 +190,23 @@ def test_a_file_that_becomes_shorter_while_it_is_read_is_a_sentence_and_exit_cod
     assert done.stderr.startswith(f"error: cannot read {tmp_path / name}") and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("a.rhd", b"", r"a\.rhd is empty \(0 bytes\)"),
+        ("a.rhd", b"junk", "cannot read .*a.rhd as Intan: it is damaged or cut short"),
+        ("a.pl2", b"junk", "can be read only with a library of Plexon's for Windows: save it as .plx"),
+        ("a.smrx", b"junk", "save it as .smr"),
+    ],
+)
+def test_what_cannot_be_read_is_a_sentence(tmp_path, name, content, says):
+    if name.endswith("smrx") and importlib.util.find_spec("sonpy") is not None:
+        pytest.skip("sonpy is installed")
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(EphysError, match=says):
+        examine(tmp_path)
+
+
 def test_without_the_extra_a_sentence_says_what_to_install(tmp_path, monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "neo" else found(name, *rest))

@@ -40,6 +40,8 @@ def parse(kind: Kind, path: Path, arguments: dict[str, Any]) -> tuple[Any, list[
     """(neo's reader with its header read, what it warned of). Raises EphysError."""
     if importlib.util.find_spec("neo") is None:
         raise missing(kind.name, "neo>=0.14")
+    if kind.name == "Plexon 2":
+        raise EphysError(f"{path} can be read only with a library of Plexon's for Windows: save it as .plx, or as .nwb")
     heard: list[str] = []
     with listening(heard), reported(path, kind), mapped.reading(path), mapped.known(), mapped.trimmed():
         import neo.rawio
@@ -60,12 +62,16 @@ def reported(path: Path, kind: Kind) -> Iterator[None]:
     except ImportError as error:
         if kind.extra:
             raise _no_extra(kind, path) from None
-        raise missing(kind.name, error.name or "neo") from None
+        raise missing(
+            kind.name, {"dateutil": "python-dateutil"}.get(error.name or "neo", error.name or "neo")
+        ) from None
     except PermissionError as error:
         raise EphysError(f"cannot read {error.filename or path}: permission denied") from None
     except OSError as error:
         raise unreadable(path, kind.name, error.strerror or said(error)) from None
     except Exception as error:
+        if kind.extra and importlib.util.find_spec(kind.extra) is None:
+            raise _no_extra(kind, path) from None
         raise unreadable(path, kind.name, f"it is damaged or cut short ({said(error)})") from None
 
 

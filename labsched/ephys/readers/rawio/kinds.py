@@ -47,7 +47,7 @@ KINDS = (
     Kind("Axon", "AxonRawIO", (".abf",)),
     Kind("AxoGraph", "AxographRawIO", (".axgd", ".axgx")),
     Kind("BrainVision", "BrainVisionRawIO", (".vhdr",)),
-    Kind("EDF", "EDFRawIO", (".edf", ".bdf")),
+    Kind("EDF", "EDFRawIO", (".edf", ".bdf"), extra="pyedflib"),
     Kind("Micromed", "MicromedRawIO", (".trc",)),
     Kind("WinEDR", "WinEdrRawIO", (".edr",)),
     Kind("WinWCP", "WinWcpRawIO", (".wcp",)),

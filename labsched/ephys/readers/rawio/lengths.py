@@ -29,7 +29,10 @@ def check(kind: Kind, reader: Any, path: Path, found: Sequence[Path]) -> None:
 
 
 def before(kind: Kind, found: Sequence[Path]) -> None:
-    """The same for what makes neo trip: a file for each channel, all of the same length."""
+    """The same for what makes neo trip: files that are empty, and files of one channel each of which one is shorter."""
+    for each in found:
+        if not each.stat().st_size:
+            raise EphysError(f"{each} is empty (0 bytes): copy it here again, or take it out of the block")
     if kind.name not in RECORDS:
         return
     head, size = RECORDS[kind.name]
