@@ -16,6 +16,7 @@ __all__ = [
     "Needs",
     "Pool",
     "Retry",
+    "Returned",
     "Snapshot",
     "StageSpec",
     "Waiting",
@@ -94,7 +95,20 @@ class Ended:
     cpu_time: float | None = None
     bytes_read: int | None = None
     bytes_written: int | None = None
+    followed: bool = False  # others were behind it, and one of them has its slots now: no hurry
     oom: bool = False  # it, or one of its processes, was killed for want of memory, or for taking more than its limit
 
 
-Fact = Began | Ended
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """An attempt that was to follow another one (`store.followers`) has not begun, and will not: its stage waits again.
+
+    `barred`: what is in its folder says so, so nobody can have it again.
+    """
+
+    attempt: int
+    at: float
+    barred: bool = False
+
+
+Fact = Began | Ended | Returned

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from labsched.core.model import Ended, Fact
+from labsched.core.model import Began, Ended, Fact
 from labsched.daemon.bus import Bus
 from labsched.daemon.clock import Clock
 from labsched.engines.base import Engine, Order
@@ -22,7 +22,7 @@ from labsched.store.lines import HEADS
 
 log = logging.getLogger(__name__)
 LONGEST_SLEEP_S = 60.0  # until somebody looks whether wall time was stepped past the time that a stage waits for
-BEGAN_S = 0.02  # after which it is written down at the latest that a command runs
+NEWS_S = 0.02  # after which it is written down at the latest what lets nothing start
 AGAIN_S = 1.0  # until the next try when the database cannot be written
 
 
@@ -40,7 +40,7 @@ class Loop:
         self.engine: Engine | None = None  # it needs our `tell`, and we need it
         self.trouble: str | None = None  # why nothing starts, where that is our own fault
         self._heard: list[Fact] = []
-        self._began: asyncio.TimerHandle | None = None
+        self._news: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._awake = asyncio.Event()
         self._asked: tuple[list[Fact], asyncio.Future[attempts.Turn]] | None = None  # the turn that is under way
@@ -49,10 +49,10 @@ class Loop:
     def tell(self, fact: Fact) -> None:
         """Hear of something that happened to an attempt."""
         self._heard.append(fact)
-        if isinstance(fact, Ended):
+        if not isinstance(fact, Began) and not (isinstance(fact, Ended) and fact.followed):
             self.wake()
-        elif self._began is None:  # nothing starts for it: a short command's end is written down along with it
-            self._began = asyncio.get_running_loop().call_later(BEGAN_S, self.wake)
+        elif self._news is None:  # it can be written down along with what comes next
+            self._news = asyncio.get_running_loop().call_later(NEWS_S, self.wake)
 
     def wake(self) -> None:
         """Have a turn soon."""
@@ -95,9 +95,9 @@ class Loop:
         facts, self._heard = self._heard, []
         if facts:
             point("fact.heard", facts)
-        if self._began is not None:
-            self._began.cancel()
-            self._began = None
+        if self._news is not None:
+            self._news.cancel()
+            self._news = None
         now, boot_id = self.clock.now(), self.clock.boot_id()
         try:
             answer = self.store.write.put(attempts.step, facts, now, boot_id, drain=self.draining, shares=self.shares())
@@ -160,6 +160,7 @@ class Loop:
             memory=attempt.memory,
             boot_id=attempt.boot_id,
             opened=attempt.opened,
+            behind=attempt.behind,
             uid=attempt.uid,
             user=attempt.user,
             said=attempt.said,

@@ -4,9 +4,11 @@ Standard library only, and little of it: the shim imports this.
 """
 
 import ctypes
+import functools
 import grp
 import os
 import pwd
+import time
 from typing import Any, NamedTuple
 
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
@@ -23,7 +25,22 @@ class Account(NamedTuple):
 
 
 def find(uid: int, name: str) -> Account:
-    """The account `uid`; raises LookupError with a sentence unless it is still that of `name`."""
+    """The account `uid`; raises LookupError with a sentence unless it is still that of `name`.
+
+    What other databases than this machine's files say may be a second old.
+    """
+    return _find(uid, name, _changed("/etc/passwd"), _changed("/etc/group"), int(time.monotonic()))
+
+
+def _changed(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
+@functools.lru_cache(maxsize=8)
+def _find(uid: int, name: str, *_of: int) -> Account:
     try:
         entry = pwd.getpwuid(uid)
     except KeyError:

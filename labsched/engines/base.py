@@ -24,6 +24,7 @@ class Order:
     user: str = ""  # the submitter's name, when it was submitted
     memory: int | None = None  # bytes that all of its processes may have together
     limits: Limits | None = None  # of the process that submitted it, where that is known
+    behind: int | None = None  # the attempt in whose slots it follows: it starts right after that one, or not at all
     said: tuple[str, ...] = ()  # variables of `env` that were asked for by name: they go before the account's own
 
 

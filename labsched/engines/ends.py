@@ -32,7 +32,7 @@ class _Exit(msgspec.Struct, frozen=True):
     note: str | None = None  # what the command said last of itself
 
 
-def fact(order: Order, written: bytes | dict[str, object]) -> Ended:
+def fact(order: Order, written: bytes | dict[str, object], *, followed: bool = False) -> Ended:
     """What a shim wrote last (as JSON, or read already), as a fact."""
     try:
         ended = _read(written)
@@ -53,6 +53,7 @@ def fact(order: Order, written: bytes | dict[str, object]) -> Ended:
         cpu_time=ended.cpu_time,
         bytes_read=ended.bytes_read,
         bytes_written=ended.bytes_written,
+        followed=followed,
         oom=ended.oom and outcome is Outcome.FAILED,
     )
 

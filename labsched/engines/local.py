@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import signal
 from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -13,17 +14,20 @@ from typing import Any, TypeVar
 import msgspec
 
 from labsched import wall
-from labsched.core.model import Began, Ended
+from labsched.core.model import Began, Ended, Returned
 from labsched.core.states import Outcome
 from labsched.engines import ends, left, processes, rundir
 from labsched.engines.base import Look, Order, Tell
 from labsched.engines.cgroups import Group
 from labsched.engines.shims import AGAIN_S, Shim, Shims
+from labsched.engines.tree import RECALL
 from labsched.faults import point
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 MAX_LAUNCHES = 3
+FEW = 2  # attempts ahead of a shim: it is time for more
+MANY = 4096  # attempts: far more than end while a turn is written down
 SWEEP_S = 0.02  # between looks whether what was killed is gone
 DEATH_S = 0.2  # for the shims' parent to tell how a shim ended
 UMASK = "LABSCHED_UMASK"  # the submitter's, octal, in the environment that a job takes along
@@ -64,6 +68,8 @@ class Local:
         self._orders: dict[int, Order] = {}  # attempts that have not ended, as far as we know
         self._queue: deque[Order] = deque()  # those that wait for a shim
         self._running: dict[int, Shim] = {}  # those that have one
+        self._ahead: dict[int, Shim] = {}  # those that a shim has got too, to follow another one
+        self._over: deque[int] = deque(maxlen=MANY)  # those that have ended: their followers have their slots
         self._stopping: set[int] = set()
         self._launches: dict[int, int] = {}  # how many shims each had
         self._deaths: dict[int, str] = {}  # how the last shim ended of those that have not begun; "": nobody knows
@@ -88,9 +94,11 @@ class Local:
         for sweep in self._sweeps.values():
             sweep.cancel()
         await asyncio.gather(*self._sweeps.values(), return_exceptions=True)
-        for attempt in {*self._running, *self._waiting}:
-            if (shim := self._running.get(attempt)) is not None:
-                shim.close()
+        for shim in self._running.values():
+            if shim.ahead:
+                shim.recall()  # the next daemon starts them
+            shim.close()
+        for attempt in {*self._running, *self._ahead, *self._waiting}:
             self._forget(attempt)
         self._queue.clear()
         await self._shims.close(wait=not running)
@@ -102,7 +110,33 @@ class Local:
         self._orders[order.attempt] = order
         if self._as_submitter and order.uid is None:
             return self._end(order, "nobody knows who submitted it, so it cannot run as them")
+        if self._must_follow(order):
+            return self._follow(order)
         return self._line_up(order)
+
+    def _must_follow(self, order: Order) -> bool:
+        return order.behind is not None and order.behind not in self._over
+
+    def _follow(self, order: Order) -> None:
+        """Hand it to the shim of the one that it is behind; where that may take long, it is given back."""
+        shim = self._running.get(order.behind or 0) or self._ahead.get(order.behind or 0)
+        if shim is None or shim.link is None or shim.closed or shim.dead or shim.last:
+            return self._return(order)
+        if order.behind != (shim.ahead[-1] if shim.ahead else shim.attempt):
+            return self._return(order)
+        try:
+            shim.send(_encoded(self._spec(order) | {"behind": order.behind}))
+        except OSError:
+            return self._return(order)
+        self._launches[order.attempt] = 1
+        shim.ahead.append(order.attempt)
+        self._ahead[order.attempt] = shim
+        point("attempt.asked", order.folder)
+        return None
+
+    def _return(self, order: Order, *, barred: bool = False) -> None:
+        self._forget(order.attempt)
+        self._tell(Returned(order.attempt, wall.now(), barred))
 
     def _line_up(self, order: Order) -> None:
         self._queue.append(order)
@@ -116,11 +150,18 @@ class Local:
     def stop(self, attempt: int) -> None:
         """See `base.Engine`."""
         self._stopping.add(attempt)
-        if (shim := self._running.get(attempt)) is not None:
-            shim.stop()
+        if (shim := self._running.get(attempt) or self._ahead.get(attempt)) is not None:
+            self._stop(shim)
         elif (order := self._orders.get(attempt)) is not None:
             self._queue = deque(one for one in self._queue if one.attempt != attempt)
             self._find(order)
+
+    def _stop(self, shim: Shim) -> None:
+        """Stop what a shim does now, where that is to be; not before it is certain that this is what it does."""
+        if shim.ahead:
+            shim.recall()
+        elif shim.attempt in self._stopping:
+            shim.stop()
 
     def configure(self, grace: float, nice: int, log_size: int | None) -> None:
         """See `base.Engine`."""
@@ -158,21 +199,38 @@ class Local:
             log.warning("%s was there before its attempt: it is %s now", order and order.folder, " ".join(rest))
             return
         if word == "began":
+            if shim.ahead:
+                shim.recall()
+            shim.closed = True
             if order is not None:
                 self._began(order, float(rest[0].partition(" ")[0]))
             return
-        self._running.pop(int(number), None)
-        self._shims.give_back(shim)
+        self._done_with(int(number), shim)
         if order is None:
             pass
+        elif word == "back":
+            self._return(order)
         elif word == "stuck":
             self._launches.pop(order.attempt, None)  # not the shim's fault, so this one does not count
             self._later(order, *rest)
         elif word == "ended" and rest:
-            self._settle(order, rest[0].encode())
+            self._settle(order, rest[0].encode(), followed=len(shim.ahead) >= FEW)
         else:
             self._find(order)
         self.free()
+
+    def _done_with(self, attempt: int, shim: Shim) -> None:
+        """A shim has this attempt no more."""
+        self._running.pop(attempt, None)
+        if self._ahead.pop(attempt, None) is not None:
+            shim.ahead.remove(attempt)
+        elif (following := shim.go_on()) is not None:
+            shim.closed = False
+            self._running[following] = self._ahead.pop(following)
+        else:
+            self._shims.give_back(shim)
+        if self._stopping and shim.attempt is not None:
+            self._stop(shim)
 
     def gone(self, shim: Shim) -> None:
         """See `shims.Master`."""
@@ -181,6 +239,9 @@ class Local:
             return
         order = self._orders[shim.attempt]
         del self._running[order.attempt]
+        for attempt in shim.ahead:
+            del self._ahead[attempt]
+            self._return(self._orders[attempt])
         point("shim.gone", order.folder)
         self._find(order)
 
@@ -247,7 +308,10 @@ class Local:
                 pidfd = os.pidfd_open(pid)
             except ProcessLookupError:
                 return self._find_now(order)  # it ended just now
-            if rundir.holder(order.folder) != pid:  # so the pidfd may be a stranger's
+            if begun and "opened" in begun:  # else it is of a time when nothing followed
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(pidfd, RECALL)
+            if rundir.holder(order.folder) != pid:  # so the pidfd may be a stranger's, or it does what followed
                 os.close(pidfd)
                 return self._find_now(order)
             self._run(order, self._shims.adopt(pid, pidfd))
@@ -257,6 +321,11 @@ class Local:
         said = rundir.record(order.folder)
         if said.ended is not None:
             return self._settle(order, said.ended)
+        if said.begun is None and (said.barred is not None or self._must_follow(order)):
+            # A shim of an earlier daemon may come to it; or one barred it, and could not write down that it did.
+            if not rundir.bar(order.folder, self._as_submitter, order.opened):
+                return self._find_now(order)
+            return self._return(order, barred=True)
         if order.boot_id != self._boot_id:
             return self._end(order, "the machine was rebooted while it ran", Outcome.LOST)
         if said.begun is not None:
@@ -289,9 +358,10 @@ class Local:
         else:
             asyncio.get_running_loop().call_later(pause, self._see_begin, order, 2 * pause)
 
-    def _settle(self, order: Order, ended: bytes | dict[str, Any]) -> None:
+    def _settle(self, order: Order, ended: bytes | dict[str, Any], *, followed: bool = False) -> None:
         self._forget(order.attempt)
-        self._tell(ends.fact(order, ended))
+        self._over.append(order.attempt)
+        self._tell(ends.fact(order, ended, followed=followed))
 
     async def _sweep(self, order: Order) -> None:
         """End what a killed shim has left, for as long as it lives the slot is not free; then tell that it is lost."""
@@ -314,6 +384,7 @@ class Local:
     def _end(self, order: Order, reason: str | None, outcome: Outcome = Outcome.FAILED, **known: Any) -> None:
         started = rundir.record(order.folder).started
         self._forget(order.attempt)
+        self._over.append(order.attempt)
         began = started["started"] if started else None
         self._tell(Ended(order.attempt, wall.now(), outcome, reason, began=began, **known))
 
@@ -328,6 +399,7 @@ class Local:
         if not self._waiting:
             self.trouble = None
         self._running.pop(attempt, None)
+        self._ahead.pop(attempt, None)
 
     def _limits_of(self, order: Order) -> list[list[Any]]:
         if self._as_submitter and order.limits is not None:
@@ -344,6 +416,7 @@ class Local:
             group = None
         return {
             "attempt": order.attempt,
+            "behind": None,
             "folder": order.folder,
             "opened": order.opened,
             "mark": f"{left.MARK}={env[left.MARK]}",

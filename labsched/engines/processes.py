@@ -68,8 +68,11 @@ def children(pid: int) -> list[int]:
 def resident(pid: int) -> int | None:
     """A process's resident memory (bytes); None where it is gone."""
     try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            return int(file.read().split()[1]) * PAGE
+        fd = os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return int(os.read(fd, 200).split()[1]) * PAGE
+        finally:
+            os.close(fd)
     except (OSError, IndexError):
         return None
 

@@ -140,11 +140,11 @@ def make(folder: str, open_to_all: bool) -> bool:
     new = False
     for path in (os.path.dirname(folder), folder):
         try:
-            os.mkdir(path, 0o700)
+            os.mkdir(path, mode)
             new = True
         except FileExistsError:
             new = False
-        if new or stat.S_IMODE(os.stat(path).st_mode) == 0o700:  # or left so by one who died here
+        if stat.S_IMODE(os.stat(path).st_mode) & mode != mode:  # by our umask, or that of one who died here
             os.chmod(path, mode)
     return new
 

@@ -24,7 +24,7 @@ from labsched.engines import account as accounts
 from labsched.engines import rundir, start
 from labsched.engines.cgroups import Group
 from labsched.engines.cut import Copier
-from labsched.engines.tree import TERMINATE, WATCHED, Tree
+from labsched.engines.tree import RECALL, TERMINATE, WATCHED, Tree
 from labsched.faults import point
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -39,22 +39,29 @@ def live(link: socket.socket, libc: ctypes.CDLL) -> NoReturn:
 
     Each message is what to run, as JSON (`local.Local`); or it brings an open file that has it. Answers are ``aside
     ATTEMPT PATH`` (where its folder was in use), ``began ATTEMPT TIME PID`` (unless it is short), and one of
-    ``ended ATTEMPT EXIT`` (or without EXIT: see the folder), ``stuck ATTEMPT WHY`` (it can be tried again) and
-    ``taken ATTEMPT`` (by another shim, or it is not to run any more).
+    ``ended ATTEMPT EXIT`` (or without EXIT: see the folder), ``stuck ATTEMPT WHY`` (it can be tried again),
+    ``taken ATTEMPT`` (by another shim, or it is not to run any more) and ``back ATTEMPT`` (it has not begun).
+
+    Messages may come ahead of their time: what is to follow another attempt (``behind``) begins right after that one
+    has ended here, or not at all. `RECALL` has us give back, at once, what has come and not begun.
     """
     try:
         for number in WATCHED:
             signal.signal(number, signal.SIG_DFL)
         os.setsid()
+        os.umask(0o022)  # what we make has its mode at once; that of the commands is theirs
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(null, fd)
         os.close(null)
         libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         point("shim.forked")
-        while _is_alone() and (spec := _next(link)) is not None:
+        last: int | None = None
+        while _is_alone() and (spec := _next(link, last)) is not None:
             point("shim.asked", spec["folder"])
-            _tell(link, *_run(link, libc, spec))
+            answer = _run(link, libc, spec)
+            last = spec["attempt"] if answer[0] == "ended" else None
+            _tell(link, *answer)
             point("shim.told", spec["folder"])
     finally:
         os._exit(0)
@@ -66,19 +73,38 @@ def _is_alone() -> bool:
     return threading is None or threading.active_count() == 1
 
 
-def _next(link: socket.socket) -> dict[str, Any] | None:
-    """What to run; None where nobody will ask any more.
+def _next(link: socket.socket, last: int | None) -> dict[str, Any] | None:
+    """What to run, where `last` is what has just ended; None where nobody will ask any more.
 
     Until then a signal ends us as it does any process. One that was sent to end the last attempt, and came too late,
     does so too: whatever was asked for meanwhile has not begun, and another shim gets it.
     """
     signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINATE)
     try:
-        data, ancillary, _, _ = link.recvmsg(MAX_SPEC, socket.CMSG_SPACE(4))
-    except ConnectionResetError:
-        return None
+        while True:
+            if RECALL in signal.sigpending():
+                signal.sigwait({RECALL})
+                _give_back(link)
+            spec = _read(link)
+            if spec is None or spec["behind"] in (None, last):
+                return spec
+            _tell(link, "back", spec["attempt"])
     finally:
         signal.pthread_sigmask(signal.SIG_BLOCK, TERMINATE)
+
+
+def _give_back(link: socket.socket) -> None:
+    """Give back all that has come and not begun."""
+    with contextlib.suppress(BlockingIOError):
+        while (spec := _read(link, socket.MSG_DONTWAIT)) is not None:
+            _tell(link, "back", spec["attempt"])
+
+
+def _read(link: socket.socket, flags: int = 0) -> dict[str, Any] | None:
+    try:
+        data, ancillary, _, _ = link.recvmsg(MAX_SPEC, socket.CMSG_SPACE(4), flags)
+    except ConnectionResetError:
+        return None
     if not data:
         return None
     for _, _, right in ancillary:
@@ -192,7 +218,7 @@ def _command(
     if copier is not None:
         os.close(copier.input)
         copier.start()
-    tree = Tree(pid, spec["stop_grace"], group, spec["memory"])
+    tree = Tree(pid, spec["stop_grace"], group, spec["memory"], lambda: _give_back(link))
     if not tree.ends_within(BEGAN_S):
         with contextlib.suppress(OSError):  # a full disk is no reason to leave the command alone
             known = {"pid": pid, "started": started, "group": spec["group"], "unfenced": spec["unfenced"]}

@@ -7,11 +7,13 @@ import os
 import signal
 import socket
 import sys
+from collections import deque
 from typing import Protocol
 
 from labsched.engines import parent
 from labsched.engines.fences import Fences
 from labsched.engines.shim import MAX_SPEC
+from labsched.engines.tree import RECALL
 
 log = logging.getLogger(__name__)
 SPARE = 1  # shims that wait for the next attempt when there is none
@@ -29,6 +31,8 @@ class Shim:
         self.pidfd = pidfd
         self.link = link
         self.attempt: int | None = None
+        self.ahead: deque[int] = deque()  # attempts that it has got too, each to follow the one before
+        self.closed = False  # to more of these
         self.dead = False
         self.last = False  # it gets no more attempts
 
@@ -36,6 +40,17 @@ class Shim:
         """Have it end its attempt; an idle one ends itself."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGTERM)
+
+    def recall(self) -> None:
+        """Have it give back what it has got and not begun; until it has, it gets no more."""
+        self.closed = True
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, RECALL)
+
+    def go_on(self) -> int | None:
+        """Its attempt has ended: the one that it has now, if any."""
+        self.attempt = self.ahead.popleft() if self.ahead else None
+        return self.attempt
 
     def send(self, spec: bytes) -> None:
         """Hand it an attempt. Raises OSError where it is gone, or nothing can be handed to anybody."""
@@ -155,7 +170,7 @@ class Shims:
 
     def give_back(self, shim: Shim) -> None:
         """Its attempt has ended: it may have another one."""
-        shim.attempt = None
+        shim.attempt, shim.closed = None, False
         if shim.dead:
             return
         if shim.link is None or shim.last or self._closed:

@@ -234,8 +234,12 @@ def _become(account: Account, libc: ctypes.CDLL) -> None:
 def _yield(pid: int | str, nice: int) -> None:
     """Have a command's session leave the processor to others: where sessions are scheduled as groups (autogroup), a
     niceness counts within one only."""
-    with contextlib.suppress(OSError), open(f"/proc/{pid}/autogroup", "w") as file:
-        file.write(str(nice))
+    with contextlib.suppress(OSError):
+        fd = os.open(f"/proc/{pid}/autogroup", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, str(nice).encode())
+        finally:
+            os.close(fd)
 
 
 def _why(error: OSError | ValueError, spec: dict[str, Any], env: dict[str, str]) -> str:

@@ -7,13 +7,15 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 from labsched.engines import meter, processes
 from labsched.engines.cgroups import Group
 
 TERMINATE = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-WATCHED = TERMINATE | {signal.SIGCHLD}  # blocked while an attempt runs, and waited for
+RECALL = signal.SIGUSR1  # give back what has not begun
+WATCHED = TERMINATE | {signal.SIGCHLD, RECALL}  # blocked while an attempt runs, and waited for
 KILL_AGAIN_S = 0.1
 
 
@@ -22,8 +24,11 @@ class Tree:
     one whose parent died, also those that left the session, so none can get away.
     """
 
-    def __init__(self, pid: int, grace: float, group: Group | None, memory: int | None) -> None:
+    def __init__(
+        self, pid: int, grace: float, group: Group | None, memory: int | None, recall: Callable[[], None]
+    ) -> None:
         self.pid = pid
+        self.recall = recall
         self.grace = grace
         self.group = group
         self.used = meter.Used()
@@ -104,6 +109,8 @@ class Tree:
             came = info and info.si_signo
         if came in TERMINATE and self.status is None:
             self.stopped = True
+        elif came == RECALL:
+            self.recall()
         try:
             while True:
                 pid, status, used = os.wait4(-1, os.WNOHANG)

@@ -6,11 +6,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from labsched.core.model import Began, Ended, Fact, Limits, Pool, Retry
+from labsched.core.model import Began, Ended, Fact, Limits, Pool, Retry, Returned
 from labsched.core.plan import plan
 from labsched.core.retry import verdict
 from labsched.core.states import Outcome, State
-from labsched.store.lines import all_pools, due, snapshot, taken
+from labsched.store import followers
+from labsched.store.followers import Chain
+from labsched.store.lines import HOLDS, all_pools, due, snapshot, taken
 from labsched.store.moves import Step, move
 from labsched.store.prepared import Prepared, Row, listed, numbers
 from labsched.store.tables import attempts, environments, jobs, stages
@@ -30,7 +32,7 @@ _HOW = (
 _OF_OTHERS = (environments.c.variables, jobs.c.uid, jobs.c.user, jobs.c.limits)
 _OPEN = Prepared(
     sa.select(*(attempts.c[name] for name in ("number", "folder", "boot_id", "created_at")))
-    .add_columns(attempts.c.id.label("attempt"))
+    .add_columns(attempts.c.id.label("attempt"), sa.case((~HOLDS, attempts.c.behind)).label("behind"))
     .add_columns(stages, *_OF_OTHERS)
     .join_from(attempts, stages)
     .join(jobs, jobs.c.id == stages.c.job_id)
@@ -57,6 +59,7 @@ _NEW = Prepared(
         number=sa.bindparam("number"),
         folder=sa.bindparam("folder"),
         boot_id=sa.bindparam("boot"),
+        behind=sa.bindparam("behind"),
         created_at=sa.bindparam("now"),
     )
 )
@@ -65,6 +68,7 @@ _LEARNED = Prepared(
     .join(stages, stages.c.id == attempts.c.stage_id)
     .where(attempts.c.id.in_(listed()))
 )
+_FORGET = Prepared(sa.delete(attempts).where(attempts.c.id == sa.bindparam("attempt")))
 _BEGUN = Prepared(
     attempts.update().where(attempts.c.id == sa.bindparam("attempt")).values(started_at=sa.bindparam("at"))
 )
@@ -76,6 +80,8 @@ _ENDED = Prepared(
         | {"started_at": sa.func.coalesce(attempts.c.started_at, sa.bindparam("began"))}
     )
 )
+
+NOT_BEGUN = "it was to follow another one, and has not begun"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +96,7 @@ class Open:
     folder: str
     boot_id: str
     opened: float
+    behind: int | None  # the attempt that has the slots, which it is to follow
     state: State
     argv: tuple[str, ...]
     cwd: str
@@ -125,20 +132,27 @@ def step(
 
     `shares`: the slots of a pool that one person may hold at a time.
     """
-    _learn(connection, list(facts))
+    quick = _learn(connection, list(facts))
     if drain:
         return Turn([], None)
     next_at = due(connection, now)
     seen = snapshot(connection, shares)
     starts = plan(seen, now).starts
-    return Turn(_open(connection, [start.stage for start in starts], now, boot_id, seen.pools), next_at)
+    chains = [Chain([start.stage]) for start in starts]
+    opened = _open(connection, chains, now, boot_id, seen.pools)
+    if quick:
+        opened += _open(connection, followers.find(connection, seen, quick), now, boot_id, seen.pools)
+    return Turn(opened, next_at)
 
 
 def open_attempts(connection: sa.Connection) -> list[Open]:
     """The attempts that have not ended, in the order of their stages."""
     known = all_pools(connection)
     return [
-        _as_open(row, row.attempt, row.number, row.folder, row.boot_id, row.created_at, State(row.state), known)
+        _as_open(
+            *(row, row.attempt, row.number, row.folder, row.boot_id, row.created_at, row.behind, State(row.state)),
+            known,
+        )
         for row in _OPEN.rows(connection)
     ]
 
@@ -150,6 +164,7 @@ def _as_open(
     folder: str,
     boot_id: str,
     opened: float,
+    behind: int | None,
     state: State,
     known: Mapping[str, Pool],
 ) -> Open:
@@ -162,6 +177,7 @@ def _as_open(
         folder=folder,
         boot_id=boot_id,
         opened=opened,
+        behind=behind,
         state=state,
         argv=tuple(stage.argv),
         cwd=stage.cwd,
@@ -178,34 +194,60 @@ def _as_open(
     )
 
 
-def _open(connection: sa.Connection, ids: list[int], now: float, boot_id: str, known: Mapping[str, Pool]) -> list[Open]:
+def _open(
+    connection: sa.Connection,
+    chains: Iterable[Chain],
+    now: float,
+    boot_id: str,
+    known: Mapping[str, Pool],
+) -> list[Open]:
     """Write down that these stages start; their attempts, in the order of the stages given."""
+    chains = list(chains)
+    ids = [stage for chain in chains for stage in chain.stages]
     if not ids:
         return []
     rows = {row.id: row for row in _STAGES.rows(connection, ids=numbers(ids))}
     opened = []
-    for row in map(rows.__getitem__, ids):
-        number = (row.tried or 0) + 1
-        folder = f"{row.job_id}/{row.name}.{number}"
-        made = _NEW.run(connection, stage=row.id, number=number, folder=folder, boot=boot_id, now=now)
-        assert made.lastrowid is not None
-        opened.append(_as_open(row, made.lastrowid, number, folder, boot_id, now, State.STARTING, known))
-    move(connection, [Step(rows[stage], State.STARTING, now) for stage in ids])
+    steps = []
+    for chain in chains:
+        behind, before = chain.attempt, chain.stage
+        for row in map(rows.__getitem__, chain.stages):
+            number = (row.tried or 0) + 1
+            folder = f"{row.job_id}/{row.name}.{number}"
+            made = _NEW.run(
+                connection, stage=row.id, number=number, folder=folder, boot=boot_id, behind=behind, now=now
+            )
+            assert made.lastrowid is not None
+            opened.append(_as_open(row, made.lastrowid, number, folder, boot_id, now, behind, State.STARTING, known))
+            steps.append(Step(row, State.STARTING, now, behind=before))
+            behind, before = made.lastrowid, row.id
+    move(connection, steps)
     return opened
 
 
-def _learn(connection: sa.Connection, facts: list[Fact]) -> None:
-    """Write down what happened to attempts."""
+def _learn(connection: sa.Connection, facts: list[Fact]) -> set[str]:
+    """Write down what happened to attempts; returns the needs (`followers.needs_text`) of those that ended at once."""
+    quick: set[str] = set()
     if not facts:
-        return
+        return quick
     known = {row.attempt: row for row in _LEARNED.rows(connection, ids=numbers({fact.attempt for fact in facts}))}
     steps: list[Step] = []
     begun: list[dict[str, Any]] = []
     ended: dict[int, dict[str, Any]] = {}
+    forgotten: list[dict[str, Any]] = []
     for fact in facts:
         stage = known[fact.attempt]
         if stage.attempt_ended is not None or fact.attempt in ended:
             continue  # told twice: by the shim's message and by its end
+        if isinstance(fact, Returned):
+            if stage.stop_at is None:
+                steps.append(Step(stage, State.WAITING, fact.at, reason=NOT_BEGUN))
+                if fact.barred:
+                    ended[fact.attempt] = _end(Ended(fact.attempt, fact.at, Outcome.LOST, NOT_BEGUN))
+                else:
+                    forgotten.append({"attempt": fact.attempt})
+                continue
+            fact = Ended(fact.attempt, fact.at, Outcome.CANCELLED)
         at = fact.at if isinstance(fact, Began) else fact.began
         if at is not None and stage.state == State.STARTING:
             if isinstance(fact, Began):
@@ -213,12 +255,16 @@ def _learn(connection: sa.Connection, facts: list[Fact]) -> None:
             steps.append(Step(stage, State.RUNNING, at))
             known[fact.attempt] = stage = steps[-1].moved()
         if isinstance(fact, Ended):
+            if followers.is_quick(fact):
+                quick.add(followers.needs_text(stage.needs))
             true = _true(fact, stage)
             ended[fact.attempt] = _end(true)
             steps.append(_after(true, stage))
     _BEGUN.many(connection, begun)
     _ENDED.many(connection, list(ended.values()))
+    _FORGET.many(connection, forgotten)
     move(connection, steps)
+    return quick
 
 
 def _true(fact: Ended, stage: Row) -> Ended:

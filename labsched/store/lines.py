@@ -44,12 +44,18 @@ _DUE = Prepared(sa.select(stages.c.job_id).where(stages.c.not_before <= sa.bindp
 _COME = Prepared(stages.update().where(stages.c.not_before <= sa.bindparam("now")).values(not_before=None))
 _POOLS = Prepared(sa.select(pools).order_by(pools.c.position, pools.c.name))
 _TEXT = sa.type_coerce(stages.c.needs, sa.String).label("needs")  # a thousand holdings say the same few things
+_before = attempts.alias("before")
+#: Open, and not behind another one that is: that one has the slots.
+HOLDS = sa.and_(
+    attempts.c.ended_at.is_(None),
+    ~sa.exists().where(_before.c.id == attempts.c.behind, _before.c.ended_at.is_(None)),
+)
 _HELD = Prepared(
     sa.select(stages.c.id, stages.c.job_id, jobs.c.user, _TEXT, stages.c.alone)
     .select_from(attempts)
     .join(stages, stages.c.id == attempts.c.stage_id)
     .join(jobs, jobs.c.id == stages.c.job_id)
-    .where(attempts.c.ended_at.is_(None))
+    .where(HOLDS)
     .order_by(stages.c.id)
 )
 
@@ -135,7 +141,7 @@ def snapshot(connection: sa.Connection, shares: Mapping[str, int] | None = None)
     known = all_pools(connection)
     holdings = tuple(_holdings(connection, known))
     free = free_slots(Snapshot(known, holdings, ()))
-    lines = {text: _line(text) for text in tallies.lines(connection)}
+    lines = {text: parse(text) for text in tallies.lines(connection)}
     wanted: dict[int, list[str]] = {}  # lines, by how many stages of each
     for text, line in lines.items():
         wanted.setdefault(_room(free, line.needs), []).append(text)
@@ -147,7 +153,8 @@ def snapshot(connection: sa.Connection, shares: Mapping[str, int] | None = None)
     return Snapshot(known, holdings, waiting, shares or {})
 
 
-def _line(text: str) -> Line:
+def parse(text: str) -> Line:
+    """What `line_text` made."""
     priority, user, needs = msgspec.json.decode(text)
     return Line(priority, user, dict(needs))
 

@@ -68,6 +68,7 @@ class Step:
     reason: str | None = None
     user: str | None = None
     again: Again | None = None
+    behind: int | None = None  # the stage that it is to follow
 
     def moved(self) -> Row:
         """The row as it is then."""
@@ -99,7 +100,7 @@ class Step:
             job=self.stage.job_id,
             stage=self.stage.id,
             user=self.user,
-            data={"move": arrow, "reason": self.reason},
+            data={"move": arrow, "reason": self.reason, "behind": self.behind},
         )
 
 

@@ -93,6 +93,7 @@ attempts = Table(
     Column("number", Integer, nullable=False),
     Column("folder", Text, nullable=False),
     Column("boot_id", String, nullable=False),
+    Column("behind", Integer),  # another attempt, pruned or not
     Column("created_at", Float, nullable=False),
     Column("started_at", Float),
     Column("ended_at", Float),

@@ -1,16 +1,23 @@
 """The jobs of a story: the same seed makes the same ones."""
 
+import atexit
+import functools
 import json
 import os
+import shutil
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from random import Random
 
 from labsched.core.model import JobSpec, Retry, StageSpec
 
 STAGE = str(Path(__file__).with_name("stage.py"))
-POOLS = {"A": 2, "B": 3, "C": 1}
-LARGEST = {"A": 3, "B": 4, "C": 2}  # slots that a pool is ever given
+QUICK = Path(__file__).with_name("quick.c")
+SWEEPS, SWEEP = 0.25, 12  # how many of the requests are sweeps; the jobs of one
+POOLS = {"A": 2, "B": 3, "C": 1, "Q": 2}
+LARGEST = {"A": 3, "B": 4, "C": 2, "Q": 3}  # slots that a pool is ever given
 NEEDS = ({"A": 1}, {"A": 1}, {"A": 2}, {"B": 1}, {"B": 1}, {"B": 2}, {"B": 3}, {"A": 1, "B": 1}, {"C": 1}, {})
 CODES = ([0], [0], [0], [0], [3], [3, 0], [3, 4, 0], [1, 1, 1, 0], [75, 0], [75, 3, 0], [255])
 POLICIES = (
@@ -31,6 +38,8 @@ def batch(random: Random, who: str, number: int, journal: Path, mark: str, befor
 
     `before`: numbers of jobs that some of them come after.
     """
+    if random.random() < SWEEPS and (quick := program()):
+        return tuple(_one_of_a_sweep(random, f"{who}-{number}-{i}", quick, journal, mark) for i in range(SWEEP))
     jobs: list[JobSpec] = []
     for letter in "abcd"[: random.choice((1, 1, 2, 3, 4))]:
         after: list[int | str] = []
@@ -52,6 +61,24 @@ def batch(random: Random, who: str, number: int, journal: Path, mark: str, befor
             )
         )
     return tuple(jobs)
+
+
+def _one_of_a_sweep(random: Random, name: str, quick: str, journal: Path, mark: str) -> JobSpec:
+    """A job that ends at once, of a line that has a pool for itself: others follow it (`store.followers`)."""
+    argv = (quick, str(journal), str(random.randrange(1, 9)), *map(str, random.choice(CODES)))
+    stage = StageSpec(name="one", argv=argv, needs={"Q": 1}, cwd="/", retry=random.choice(POLICIES))
+    return JobSpec(name=name, stages=(stage,), env={"PATH": os.environ["PATH"], MARK: mark})
+
+
+@functools.cache
+def program() -> str | None:
+    """quick.c, compiled; None where there is no compiler."""
+    if (compiler := shutil.which("cc")) is None:
+        return None
+    path = Path(tempfile.mkdtemp(prefix="chaos-quick-")) / "quick"
+    subprocess.run([compiler, "-O1", "-static", "-o", str(path), str(QUICK)], check=True)
+    atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
+    return str(path)
 
 
 def _stage(random: Random, journal: Path, name: str) -> StageSpec:

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from labsched.faults import POINTS
+from labsched.store.attempts import NOT_BEGUN
 from tests.chaos.people import NO, NOBODY, YES
 from tests.chaos.proofs import CHECKS
 from tests.chaos.run import Story
@@ -49,6 +50,9 @@ def _asked(story: Story) -> list[str]:
         outcomes = Counter(str(row["outcome"]) for row in story.evidence.rows["attempts"])
         stages = Counter(str(row["outcome"]) for row in story.evidence.rows["stages"])
         lines.append(f"  attempts  {sum(outcomes.values())}: {_counts(outcomes)}")
+        behind = sum(row["behind"] is not None for row in story.evidence.rows["attempts"])
+        back = sum(event["data"].get("reason") == NOT_BEGUN for event in story.evidence.rows["events"])
+        lines.append(f"            {behind} followed another one; {back} were given back")
         lines.append(f"  stages    {sum(stages.values())}: {_counts(stages)}")
         lines.append(f"  journal   {len(story.evidence.journal)} lines; events {len(story.evidence.rows['events'])}")
     return lines

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from labsched.engines.local import MAX_LAUNCHES
+from labsched.store.attempts import NOT_BEGUN
 from tests.chaos.evidence import Evidence, Key, Run, Violation, name_of
 
 LOST = {"lost"}
@@ -83,6 +84,10 @@ def what_is_lost_is_truly_lost(it: Evidence) -> Iterator[Violation]:
     """Somebody killed its shim, or the machine was rebooted while the attempt was open."""
     for key, row in it.attempts.items():
         if row["outcome"] != "lost":
+            continue
+        if row["reason"] == NOT_BEGUN:
+            if key in it.runs:
+                yield Violation(f"{name_of(key)}: {NOT_BEGUN}; and it did", key[0])
             continue
         shim = any(one.target == "shim" for one in it.kills.get(name_of(key), ()))
         rebooted = "rebooted" in (row["reason"] or "") and bool(it.reboots)

@@ -74,21 +74,29 @@ def the_queue_counts_the_same(it: Evidence) -> Iterator[Violation]:
     slots: dict[str, int] = {}
     paused: dict[str, bool] = {}
     holding: dict[int, dict[str, int]] = {}
+    following: dict[int, int] = {}  # what has no slots before another one has given them back
     for event in it.rows["events"]:
         data, stage = event["data"], event["stage_id"]
         if event["kind"].startswith("pool."):
             slots[data["pool"]] = data.get("slots", slots.get(data["pool"], 0))
             paused[data["pool"]] = data.get("paused", paused.get(data["pool"], False))
         elif event["kind"] == OPENED:
-            holding[stage] = it.stages[stage]["needs"]
-            for pool, wanted in holding[stage].items():
+            if (before := data.get("behind")) in holding or before in following:
+                following[stage] = before
+            else:
+                holding[stage] = it.stages[stage]["needs"]
+            for pool, wanted in it.stages[stage]["needs"].items():
                 used = sum(needs.get(pool, 0) for needs in holding.values())
                 if wanted and used > slots[pool]:
                     yield Violation(f"event {event['id']} opens an attempt with {used} of {slots[pool]} {pool} slots")
                 if wanted and paused[pool]:
                     yield Violation(f"event {event['id']} opens an attempt in {pool}, which is paused", event["job_id"])
         elif event["kind"].startswith("stage.") and event["kind"] not in MOVED:
-            holding.pop(stage, None)
+            following.pop(stage, None)
+            if holding.pop(stage, None) is not None:
+                for other in [one for one, before in following.items() if before == stage]:
+                    del following[other]
+                    holding[other] = it.stages[other]["needs"]
     for stage in holding:
         yield Violation("it holds slots at the end", it.stages[stage]["job_id"])
 

@@ -1,10 +1,11 @@
 """Another attempt comes where the policy says so, or a person; and when."""
 
 import signal
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
+from labsched.store.attempts import NOT_BEGUN
 from tests.chaos.evidence import Evidence, Violation, name_of
 
 NOT_NOW, NOT_NOW_S, LONGEST_S = 75, 60.0, 3600.0
@@ -39,10 +40,7 @@ def none_comes_too_early(it: Evidence) -> Iterator[Violation]:
     for event in it.rows["events"]:
         if event["kind"] == "job.retry":
             at_once[event["job_id"]].append(event)
-    opened = defaultdict(list)
-    for event in it.rows["events"]:
-        if event["kind"] == "stage.starting":
-            opened[event["stage_id"]].append(event["id"])
+    opened = _openings(it)
     for stage, story in _stories(it).items():
         row = it.stages[stage]
         tries = delays = 0
@@ -60,6 +58,22 @@ def none_comes_too_early(it: Evidence) -> Iterator[Violation]:
                 if early > SLACK_S and not _stepped(it, key):
                     yield Violation(f"{name_of(key)} was opened {early:.3f} s too early, for {wait:g} s", key[0])
                 yield from _really(it, key, wait)
+
+
+def _openings(it: Evidence) -> dict[int, list[int]]:
+    """By stage: the event that opened each of its attempts."""
+    barred = Counter(row["stage_id"] for row in it.rows["attempts"] if row["reason"] == NOT_BEGUN)
+    opened: dict[int, list[int]] = defaultdict(list)
+    for event in it.rows["events"]:
+        stage = event["stage_id"]
+        if event["kind"] == "stage.starting":
+            opened[stage].append(event["id"])
+        elif event["kind"] == "stage.waiting" and event["data"].get("reason") == NOT_BEGUN:
+            if barred[stage]:
+                barred[stage] -= 1
+            else:
+                opened[stage].pop()  # nothing is left of it
+    return opened
 
 
 def _really(it: Evidence, key: tuple[int, str, int], wait: float) -> Iterator[Violation]:
@@ -97,11 +111,12 @@ Step = tuple[dict[str, Any] | None, str, bool]
 
 def _stories(it: Evidence) -> dict[int, list[Step]]:
     """By stage, in order: each attempt, the letter of the move that its end made, and whether a person had asked it to
-    stop; None for the attempt where a person sent the stage back."""
+    stop; None for the attempt where a person sent the stage back, or it was given back before it began."""
     rows: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in it.rows["attempts"]:
         rows[row["stage_id"]].append(row)
     stories: dict[int, list[Step]] = defaultdict(list)
+    done: dict[int, int] = defaultdict(int)  # attempts, of each stage
     asked: set[int] = set()  # jobs
     for event in it.rows["events"]:
         kind, stage, job = event["kind"], event["stage_id"], event["job_id"]
@@ -111,9 +126,13 @@ def _stories(it: Evidence) -> dict[int, list[Step]]:
         elif move == RETRY:
             asked.discard(job)
             stories[stage].append((None, RETRY, False))
+        elif move == PUT_BACK and event["data"]["reason"] == NOT_BEGUN:
+            stories[stage].append((None, PUT_BACK, False))
+            # Its attempt is forgotten, unless its folder was barred.
+            done[stage] += any(row["reason"] == NOT_BEGUN for row in rows[stage][done[stage] :][:1])
         elif move in ("c", "d", AGAIN, PUT_BACK):
-            done = sum(step[0] is not None for step in stories[stage])
-            stories[stage].append((rows[stage][done], move, job in asked))
+            stories[stage].append((rows[stage][done[stage]], move, job in asked))
+            done[stage] += 1
     return stories
 
 
