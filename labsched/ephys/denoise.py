@@ -15,7 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labsched.ephys import artefacts, covariance, document, output, progress, provenance, realign, reference, statistics
+from labsched.ephys import (
+    artefacts,
+    covariance,
+    document,
+    hum,
+    output,
+    progress,
+    provenance,
+    realign,
+    reference,
+    statistics,
+)
 from labsched.ephys import band as bands
 from labsched.ephys.chain import Chain
 from labsched.ephys.errors import EphysError
@@ -199,10 +210,10 @@ def _run(
             progress.report(0.1 + 0.88 * part, f"second pass: {100 * part:.0f} %")
 
         with _sink(where, recording, microvolts) as sink:
-            watch = artefacts.Watch(chain, before)
+            watch, mains = artefacts.Watch(chain, before), hum.find(chain, before.means, matrix)
             clipped, noise, found_bad = output.write(
                 chain, before.means, matrix * chain.units[None, :] / microvolts, sink,
-                chunk=chunk, threads=threads, told=beside, watch=watch,
+                chunk=chunk, threads=threads, told=beside, watch=watch, hum=mains,
             )  # fmt: skip
         inputs = checksums.finish()
         provenance.unchanged(inputs)
@@ -227,6 +238,7 @@ def _run(
             voltage_gain=microvolts,
         )
         told(artefacts.told(found_bad, recording.rate))
+        told(hum.told(mains))
         warnings = document.warnings(recording, before.noise, after, clipped, microvolts, known)
         for line in warnings:
             told(f"WARNING: {line}")
@@ -249,6 +261,7 @@ def _run(
                         zip(chain.links, before.means, (np.array(s.offsets) for s in recording.segments), strict=True)],
             "noise_uv": {"before": before.noise.tolist(), "after": after.tolist()},
             "clipped": dict(zip(recording.labels, clipped.tolist(), strict=True)),
+            "hum": None if mains is None else {"hz": mains.hz, "harmonics": list(mains.harmonics)},
             "artefacts": artefacts.listed(found_bad, recording),
             "warnings": warnings,
         }  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from labsched.ephys import hum as hums
 from labsched.ephys import kernels
 from labsched.ephys.artefacts import Stretch, Watch, joined, movements
 from labsched.ephys.chain import Chain
@@ -54,8 +55,9 @@ def write(
     threads: int = 1,
     told: Callable[[float], None] = lambda part: None,
     watch: Watch | None = None,
+    hum: hums.Hum | None = None,
 ) -> tuple[NDArray[np.int64], Floats, list[Stretch]]:
-    """Write ``matrix @ (x - mean)`` of every sample x, but nothing where `watch` finds a saturation.
+    """Write ``matrix @ (x - mean)`` of every sample x, less the `hum`; nothing where `watch` finds a saturation.
 
     (Clipped values per channel, robust noise per channel in bits, artefacts.)
 
@@ -84,8 +86,12 @@ def write(
                 loud.append(watch.levels(x[:, : chain.channels], block))
                 found, curve = watch.saturations(samples.raw(block, around), block)
                 bad += found
-                if curve is not None:
-                    y[:] = np.rint(y * curve[:, None])
+            else:
+                curve = None
+            if hum and hums.enough(block, hum, chain.recording.rate):
+                hums.subtract(y, hum, chain.recording.rate, None if curve is None else curve == 1)
+            if curve is not None:
+                y[:] = np.rint(y * curve[:, None])
             if block.index in heard:
                 pieces.append(y[NOISE_SAMPLES].copy())
         sink.put(group[0].output, whole)
