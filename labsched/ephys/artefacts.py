@@ -113,11 +113,17 @@ def loudness(x: NDArray[np.float32], means: Floats, noise: Floats, fast: Floats,
     here = np.abs(other - one[: len(other)]) / np.maximum(fast, 1e-30).astype(np.float32)
     np.minimum(here, np.float32(CUT), out=here)
     step = size // EACH
-    loud = np.median(_means(here, step), axis=1)
+    loud = _medians(_means(here, step))
     level = _means(one[: len(other)], step)
-    away = np.median(np.abs(level - means) / np.maximum(noise, 1e-30), axis=1)
+    away = _medians(np.abs(level - means) / np.maximum(noise, 1e-30))
     result: Floats = np.where(away > AWAY, np.inf, loud)
     return result
+
+
+def _medians(x: NDArray[Any]) -> NDArray[Any]:
+    """The median of each row; np.median takes ten times as long for so few values."""
+    ordered, middle = np.sort(x, axis=1), x.shape[1] // 2
+    return ordered[:, middle] if x.shape[1] % 2 else (ordered[:, middle - 1] + ordered[:, middle]) / 2
 
 
 def _means(x: NDArray[np.float32], step: int) -> NDArray[np.float32]:

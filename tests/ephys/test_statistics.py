@@ -62,3 +62,15 @@ def test_a_bad_number_outside_of_the_sample_is_found_by_the_second_pass(tmp_path
         said = rf"Port_3 .* NaN values, the first at sample {6 * LENGTH - 20} "
         with data.dat(tmp_path / "out", rows.shape[1], CHANNELS) as sink, pytest.raises(EphysError, match=said):
             output.write(made, before.means, np.eye(CHANNELS), sink, threads=threads)
+
+
+def test_what_was_not_looked_at_has_room(tmp_path):
+    rows = noise(9 * LENGTH, CHANNELS).astype(float) * 1e-3
+    with chain(tmp_path, rows) as made:
+        whole, part = statistics.gather(made), statistics.gather(made, most=3)
+        whole_unit, _ = output.unit(made.recording, whole, np.eye(CHANNELS))
+        part_unit, counts = output.unit(made.recording, part, np.eye(CHANNELS))
+    assert not counts
+    reached = (part.peak + np.abs(part.means).max(axis=0)).max() * abs(part.units[0])
+    assert part_unit * 32767 > 3.9 * reached
+    assert whole_unit * 32767 < 1.5 * (whole.peak + np.abs(whole.means).max(axis=0)).max() * abs(whole.units[0])
