@@ -37,11 +37,17 @@ def examine(folder: Path, omit: Collection[str]) -> Source:
         wiring, notes = _wiring(folder, dict(root.attrs), parts[0].labels)
     except EphysError:
         raise
+    except OSError as error:
+        raise _unreadable(folder, error) from None
     except Exception as error:  # codecs and stores raise what they like
         raise _damaged(folder, said(error)) from None
     files = dict.fromkeys([*(folder / mark for mark in MARKS), *below(folder)])
     present = [each for each in files if each.is_file()]
     return together(folder, FORMAT, parts, omit, files=present, notes=notes, wiring=wiring)
+
+
+def _unreadable(folder: Path, error: OSError) -> EphysError:
+    return EphysError(f"cannot read {error.filename or folder}: {error.strerror or said(error)}")
 
 
 def _damaged(folder: Path, why: str) -> EphysError:
@@ -130,6 +136,8 @@ def _opener(folder: Path, array: Any) -> Callable[[ExitStack, Sequence[int]], Ca
         def rows(start: int, stop: int) -> NDArray:
             try:
                 return np.asarray(array[start:stop])
+            except OSError as error:
+                raise _unreadable(folder, error) from None
             except Exception as error:
                 raise _damaged(folder, f"samples {start} to {stop}: {said(error)}") from None
 

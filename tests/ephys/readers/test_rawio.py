@@ -162,6 +162,51 @@ def test_a_channel_of_neuralynx_that_is_shorter_is_named(tmp_path):
         examine(tmp_path)
 
 
+def _cut(path: Path, by: int) -> None:
+    path.write_bytes(path.read_bytes()[:-by])
+
+
+@pytest.mark.parametrize(
+    ("write", "name", "by", "says"),
+    [
+        (spikeglx.write, "run_g0_t0.imec0.ap.bin", 10, r"ap\.bin has 127990 bytes where .*ap\.meta says 128000"),
+        (open_ephys.write, "continuous.dat", 8 * 7, "has 12793 samples but 12800 times: it was cut short"),
+        (open_ephys.write, "continuous.dat", 3, "which is no multiple of 4 channels"),
+        (open_ephys.write_legacy, "100_CH3.continuous", 2070, r"CH3\.continuous has 11 records where .*CH1.* has 12"),
+        (open_ephys.write_legacy, "100_CH3.continuous", 70, r"CH3\.continuous has .* no multiple of 2070"),
+        (neuralynx.write, "CSC2.ncs", 44, r"CSC2\.ncs has .* no multiple of 1044"),
+        (intan.write, "rec_240101_120000.rhd", 5, r"rec_240101_120000\.rhd as Intan: it is damaged or cut short"),
+        (split, "amplifier.dat", 8 * 5, r"amplifier\.dat has 12795 samples where others have 12800"),
+        (blackrock.write, "rec.ns5", 100, r"rec\.ns5 as Blackrock: it is damaged or cut short"),
+        (plexon.write, "rec.plx", 100, r"rec\.plx was cut short within channel number 3"),
+    ],
+    ids=lambda each: each if isinstance(each, str) and "." in each[:25] else "",
+)
+def test_a_file_that_is_cut_short_is_named(tmp_path, write, name, by, says):
+    write(tmp_path, DATA)
+    (file,) = tmp_path.rglob(name)
+    _cut(file, by)
+    with pytest.raises(EphysError, match=says):
+        examine(tmp_path)
+
+
+def test_pages_of_a_file_that_has_been_read_are_given_back(tmp_path):
+    def resident() -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("RssFile")) * 1024
+
+    intan.write(tmp_path, np.tile(DATA, 1000))
+    size = next(tmp_path.iterdir()).stat().st_size
+    assert size > 100e6
+    before = resident()
+    with opened(examine(tmp_path)) as recording:
+        assert resident() - before < 20e6
+        (segment,) = recording.segments
+        for start in range(0, segment.n_samples, 1 << 16):
+            segment.fetch(start, min(start + (1 << 16), segment.n_samples))
+            assert resident() - before < 75e6
+
+
 def test_a_single_file_is_a_block_and_its_name_needs_no_suffix(tmp_path):
     intan.write(tmp_path, DATA, name="rat12")
     assert examine(tmp_path / "rat12.rhd").files == examine(tmp_path / "rat12").files

@@ -1,5 +1,6 @@
 """Whether files are as long as their format says: neo drops what is too much and does not tell."""
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +34,8 @@ def before(kind: Kind, found: Sequence[Path]) -> None:
     for each in found:
         if not each.stat().st_size:
             raise EphysError(f"{each} is empty (0 bytes): copy it here again, or take it out of the block")
+    if kind.marker:
+        _open_ephys(found)
     if kind.name not in RECORDS:
         return
     head, size = RECORDS[kind.name]
@@ -48,6 +51,19 @@ def before(kind: Kind, found: Sequence[Path]) -> None:
                 f"{short} has {min(one, other)} records where {long.name} has {max(one, other)}: copy it here again, "
                 "or move it out of the block"
             )
+
+
+def _open_ephys(markers: Sequence[Path]) -> None:
+    for marker in markers:
+        try:
+            streams = json.loads(marker.read_text(encoding="utf-8"))["continuous"]
+            widths = [(str(each["folder_name"]), 2 * int(each["num_channels"])) for each in streams]
+        except (ValueError, KeyError, TypeError) as error:
+            raise EphysError(f"{marker} is damaged ({type(error).__name__}: {error}): copy it here again") from None
+        for folder, width in widths:
+            data = marker.parent / "continuous" / folder / "continuous.dat"
+            if data.is_file() and width > 0 and data.stat().st_size % width:
+                raise _short(data, f"has {data.stat().st_size} bytes, which is no multiple of {width // 2} channels")
 
 
 def neuralynx_rate(path: Path) -> float:

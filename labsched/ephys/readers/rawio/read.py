@@ -116,6 +116,8 @@ def _runs(kind: Kind, reader: Any, path: Path, where: tuple[int, int], stream: s
     size = int(reader.get_signal_size(*where, number))
     if size <= 0:
         return []
+    if kind.name != "Plexon" and not np.asarray(reader.get_analogsignal_chunk(*where, size - 1, size, number)).size:
+        raise header.unreadable(path, kind.name, "its last sample is not there: it was cut short")
     start = float(reader.get_signal_t_start(*where, number))
     return gaps.runs(kind, reader, path, where, number, size, start, stream.rate)
 
