@@ -48,7 +48,11 @@ def parse(kind: Kind, path: Path, arguments: dict[str, Any]) -> tuple[Any, list[
 
         options = _options(kind, path, arguments)
         reader = getattr(neo.rawio, kind.reader)(**arguments, **options)
-        reader.parse_header()
+        try:
+            reader.parse_header()
+        except Exception:
+            mapped.close(reader)
+            raise
     return reader, list(dict.fromkeys(heard))
 
 

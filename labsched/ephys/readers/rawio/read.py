@@ -94,7 +94,14 @@ def _open(
     with header.reported(path, kind):
         lengths.before(kind, found)
     reader, notes = header.parse(kind, path, arguments)
-    with header.reported(path, kind), header.listening(notes), mapped.reading(path), mapped.trimmed():
+    with (
+        ExitStack() as done,
+        header.reported(path, kind),
+        header.listening(notes),
+        mapped.reading(path),
+        mapped.trimmed(),
+    ):
+        done.callback(mapped.close, reader)
         lengths.check(kind, reader, path, found)
         listing = streams.listing(kind, reader.header)
         if not listing:
@@ -105,7 +112,6 @@ def _open(
             runs = _runs(kind, reader, path, where, stream)
             if runs:
                 extents.append((where, tuple(runs)))
-        mapped.close(reader)
         if not extents:
             raise EphysError(f"{path} has no samples in stream {stream.name}: copy it here again, or take it out")
         return Unit(path, kind, reader, stream, tuple(extents)), [*told, *notes]
