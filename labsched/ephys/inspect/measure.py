@@ -15,6 +15,8 @@ from labsched.ephys.inspect.sample import Window
 Floats = NDArray[np.float64]
 #: Others that foretell a channel, at most: in the spikes' band, and in that of the field (which has fewer bins).
 REGRESSORS, SLOW_REGRESSORS = 24, 12
+#: So many values at a channel's extremes in one window are no chance.
+SOME = 3
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Measures:
     field's band, that the others foretell (0 to 1), its closest partners left out. `flat`, `absurd`: the part of the
     windows that are constant, and that look like random numbers over all that the type can hold; `wrong`: the part of
     the values that are NaN, infinite or beyond any voltage; `clipped`: the part of the values of calm windows that lie
-    at the channel's own extremes. `frequency` (f,) and `spectrum` (c, f): µV²/Hz; `correlation`: (c, c), in the
+    at the channel's own extremes, `clips` the part of the calm windows that have some (0 where its steps are so coarse
+    that chance does it). `frequency` (f,) and `spectrum` (c, f): µV²/Hz; `correlation`: (c, c), in the
     spikes' band;
     `traces` and `band`: (c, n) µV of the calmest window, as it is and in the spikes' band; `calm`: (w,) which windows
     have no artefact; `starts`: (w,) where they lie (samples of the output).
@@ -48,6 +51,7 @@ class Measures:
     absurd: Floats
     wrong: Floats
     clipped: Floats
+    clips: Floats
     frequency: Floats
     spectrum: Floats
     correlation: Floats
@@ -84,6 +88,7 @@ def measure(
     owns = np.stack([window.mad(residual @ piece.spikes) for piece in pieces])
     levels = np.stack([window.mad(piece.spikes) for piece in pieces])
     field = _whitened(quiet)
+    clipped, clips = _clipped(pieces, calm, pieces[0].trace.shape[1])
     n, count = pieces[0].trace.shape[1], len(pieces)
     return Measures(
         rate=rate,
@@ -100,7 +105,8 @@ def measure(
         flat=np.mean([piece.flat for piece in pieces], axis=0),
         absurd=np.mean([piece.absurd for piece in pieces], axis=0),
         wrong=np.mean([piece.wrong for piece in pieces], axis=0),
-        clipped=_clipped(pieces, calm, n),
+        clipped=clipped,
+        clips=clips,
         frequency=pieces[0].frequency,
         spectrum=np.median([piece.spectrum for piece in pieces], axis=0),
         correlation=correlation,
@@ -132,12 +138,16 @@ def _whitened(pieces: Sequence[window.Piece]) -> NDArray[np.complex128]:
     return np.asarray(white.transpose(1, 0, 2).reshape(white.shape[1], -1), dtype=np.complex128)
 
 
-def _clipped(pieces: Sequence[window.Piece], calm: NDArray[np.bool_], n: int) -> Floats:
-    """The part of the values of calm windows that lie at the lowest or the highest value that a channel has at all."""
+def _clipped(pieces: Sequence[window.Piece], calm: NDArray[np.bool_], n: int) -> tuple[Floats, Floats]:
+    """The part of the values of calm windows that lie at the lowest or the highest value that a channel has at all; and
+    the part of the calm windows that have `SOME` of them."""
     low = np.min([piece.low for piece in pieces], axis=0)
     high = np.max([piece.high for piece in pieces], axis=0)
-    total = np.zeros(len(low))
+    total, often = np.zeros(len(low)), np.zeros(len(low))
     for piece, ok in zip(pieces, calm, strict=True):
         if ok:
-            total += np.where(piece.low == low, piece.at_low, 0) + np.where(piece.high == high, piece.at_high, 0)
-    return np.where(high > low, total / (n * max(int(calm.sum()), 1)), 0.0)
+            here = np.where(piece.low == low, piece.at_low, 0) + np.where(piece.high == high, piece.at_high, 0)
+            total += here
+            often += (here >= SOME) & piece.fine
+    count = max(int(calm.sum()), 1)
+    return np.where(high > low, total / (n * count), 0.0), np.where(high > low, often / count, 0.0)

@@ -14,8 +14,8 @@ from labsched.ephys.inspect.measure import Floats, Measures
 
 #: Of the windows: what is so in fewer of them is not said of the channel.
 PART = 0.25
-#: Of the values of a channel that is not clipped, at most so many lie at its extremes.
-CLIPPED = 1e-3
+#: Of the values of a channel that is not clipped, at most so many lie at its extremes: at once, or again and again.
+CLIPPED, CLIPPED_OFTEN = 1e-3, 1.5e-4
 #: Times the median level: a channel below the first has no signal, one below the second that follows nobody neither.
 SILENT, WEAK = 0.1, 0.4
 #: Times the median of what others do not foretell of a channel.
@@ -25,9 +25,11 @@ LOUD = 2.0
 #: The others foretell so little of it, as a part of what they foretell of most channels: spikes' band, field.
 ALONE, ALONE_FIELD = 0.2, 0.4
 #: Most channels follow the others where these foretell at least so much of them.
-TOGETHER, TOGETHER_FIELD = 0.1, 0.4
+TOGETHER, TOGETHER_FIELD = 0.2, 0.4
+#: Nearly all channels have so much in common that what two of them share says nothing; else, so much is something.
+STRONG, BESIDE = 0.5, 0.05
 #: Outside of the brain: so much of the field of the sites below, and so much less foretold of it than of the others.
-FAINT, VERY_FAINT, PALER = 0.5, 0.2, 0.97
+FAINT, VERY_FAINT, PALER = 0.5, 0.4, 0.97
 #: Sites of a shank that make it long enough to reach out of the brain, and how many of them at most may be outside.
 LONG, MOST_OUTSIDE = 6, 0.5
 #: µV: a median channel's level beyond these is no brain's.
@@ -75,14 +77,20 @@ def judge(measures: Measures, positions: Floats, shanks: NDArray[np.int64], gain
     alive = ~flat & ~broken
     if not alive.any():
         return Verdict(tuple(found.values()), _notes(m, found, gain_known))
-    follows, alone = _alone(m, alive)
+    follows, alone = _alone(m, alive, positions, shanks)
     core = alive & ~alone if (alive & ~alone).sum() >= 2 else alive
     level, own = _median(m.level[core]), _median(m.own[core])
     ratio = m.level / level if level > 0 else np.zeros(n)
     own_ratio = m.own / own if own > 0 else np.ones(n)
     of, own_of = f"the median of {level:.3g} µV", f"the median of {own:.3g} µV"
 
-    clipped = alive & (m.clipped >= CLIPPED) & (m.clipped >= 5 * _median(m.clipped[alive])) & (ratio > SILENT)
+    often_clipped = (m.clipped >= CLIPPED_OFTEN) & (m.clips >= PART)
+    clipped = (
+        alive
+        & ((m.clipped >= CLIPPED) | often_clipped)
+        & (m.clipped >= 5 * _median(m.clipped[alive]))
+        & (ratio > SILENT)
+    )
     accuse(
         clipped, "clipped", [f"{_percent(part)} of its values lie at its lowest or highest one" for part in m.clipped]
     )
@@ -116,8 +124,13 @@ def _median(values: Floats) -> float:
     return float(np.sort(values)[len(values) // 2])
 
 
-def _alone(m: Measures, alive: NDArray[np.bool_]) -> tuple[tuple[float, float], NDArray[np.bool_]]:
-    """(what the others foretell of most channels in either band; who goes along in none where most channels do)."""
+def _alone(
+    m: Measures, alive: NDArray[np.bool_], positions: Floats, shanks: NDArray[np.int64]
+) -> tuple[tuple[float, float], NDArray[np.bool_]]:
+    """(what the others foretell of most channels in either band; who goes along in none where most channels do).
+
+    Where not nearly all channels have much in common, those that have some with the sites beside them are not alone.
+    """
     usual = [float(np.quantile(each[alive], 0.6)) for each in (m.follows, m.follows_field)]
     alone = alive.copy()
     told = False
@@ -125,10 +138,23 @@ def _alone(m: Measures, alive: NDArray[np.bool_]) -> tuple[tuple[float, float], 
         (m.follows, usual[0], TOGETHER, ALONE),
         (m.follows_field, usual[1], TOGETHER_FIELD, ALONE_FIELD),
     ):
-        if most >= enough:
+        if most >= enough and np.quantile(part[alive], 0.35) >= 0.5 * most:
             told = True
             alone &= part < share * most
+    if not np.quantile(m.follows[alive], 0.35) >= STRONG:
+        alone &= _beside(m, alive, positions, shanks) < BESIDE
     return (usual[0], usual[1]), alone if told and alive.sum() > 2 else np.zeros(len(alive), dtype=bool)
+
+
+def _beside(m: Measures, alive: NDArray[np.bool_], positions: Floats, shanks: NDArray[np.int64]) -> Floats:
+    """Each channel's largest squared correlation, above 300 Hz, with one of the two nearest sites of its shank."""
+    found = np.zeros(len(alive))
+    for channel in np.flatnonzero(alive):
+        others = np.flatnonzero(alive & (shanks == shanks[channel]) & (np.arange(len(alive)) != channel))
+        away = np.hypot(*(positions[others] - positions[channel]).T)
+        near = others[np.argsort(away, kind="stable")[:2]]
+        found[channel] = max((m.correlation[channel, near] ** 2).tolist(), default=0.0)
+    return found
 
 
 def _still(m: Measures, core: NDArray[np.bool_]) -> Floats:

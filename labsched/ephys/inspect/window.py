@@ -22,13 +22,18 @@ FULL, KNOWS = 0.35, 0.3
 STILL = 0.98
 #: µV: beyond a kilovolt it is a number that somebody has made a mistake with.
 NO_VOLTAGE = 1e9
+#: Of a thousand values, so many different ones: a channel with fewer has coarse steps.
+FINE = 40
 #: So many values tell a robust level well enough (to 3 %).
 MANY = 1500
 
 
 @dataclass(frozen=True)
 class Piece:
-    """What is kept of a window; all per channel (c). See `measure.Measures`; `at_low` and `at_high` count values."""
+    """What is kept of a window; all per channel (c). See `measure.Measures`; `at_low` and `at_high` count values.
+
+    `fine`: there are many different values.
+    """
 
     start: int
     flat: NDArray[np.bool_]
@@ -38,6 +43,7 @@ class Piece:
     high: Floats
     at_low: Floats
     at_high: Floats
+    fine: NDArray[np.bool_]
     rms: Floats
     slow: Floats
     hum: Floats
@@ -87,6 +93,7 @@ def piece(window: Window, rate: float, gains: Floats, shifts: Floats) -> Piece:
         high=high.astype(float),
         at_low=np.count_nonzero(raw == low[:, None], axis=1).astype(float),
         at_high=np.count_nonzero(raw == high[:, None], axis=1).astype(float),
+        fine=np.array([len(np.unique(row)) >= FINE for row in raw[:, :: max(n // 1000, 1)]]),
         rms=rms,
         slow=power[:, slow].mean(axis=1) * SLOW_HZ if slow.any() else np.full(len(x), np.nan),
         hum=_hum(hz, power),
