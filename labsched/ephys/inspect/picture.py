@@ -185,6 +185,8 @@ def _named(
 
 
 def _levels(axes: Any, look: Look, order: NDArray[np.int64], kinds: dict[int, str]) -> None:
+    from matplotlib.ticker import LogLocator
+
     m = look.measures
     at = -np.arange(len(order))
     colours = [COLOURS.get(kinds.get(int(k), ""), GOOD) for k in order]
@@ -194,6 +196,9 @@ def _levels(axes: Any, look: Look, order: NDArray[np.int64], kinds: dict[int, st
     axes.scatter(np.maximum(m.own[order], least), at, s=18, facecolors="white", edgecolors=colours, zorder=3,
                  label="of its own (not foretold by the others)")  # fmt: skip
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=7))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     high = max(float(np.max(m.level)), 1.0)
     axes.set_xlim(max(min(float(np.min(m.own)), float(np.min(m.level))) * 0.6, least), high * 1.6)
     axes.tick_params(labelleft=False)
