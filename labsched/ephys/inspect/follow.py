@@ -10,7 +10,7 @@ RIDGE = 1e-6
 def correlations(covariance: Floats) -> Floats:
     """(c, c); a constant channel has none with any other."""
     scale = np.sqrt(np.clip(np.diag(covariance), 0, None))
-    scale = np.where(scale > 0, scale, 1.0)
+    scale = np.where(scale > 1e-9, scale, 1.0)
     found = covariance / np.outer(scale, scale)
     np.fill_diagonal(found, 1.0)
     return np.asarray(found)
@@ -30,7 +30,7 @@ def follows(products: Floats, correlation: Floats, count: float, most: int) -> F
     """
     n = len(products)
     ours = correlations(products)
-    alive = np.diag(products) > 0
+    alive = np.diag(products) > 1e-18
     found = np.zeros(n)
     for channel in np.flatnonzero(alive):
         near = np.argsort(-np.abs(np.where(np.arange(n) == channel, 0.0, correlation[channel])), kind="stable")

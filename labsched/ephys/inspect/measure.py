@@ -15,6 +15,8 @@ from labsched.ephys.inspect.sample import Window
 Floats = NDArray[np.float64]
 #: Others that foretell a channel, at most: in the spikes' band, and in that of the field (which has fewer bins).
 REGRESSORS, SLOW_REGRESSORS = 24, 12
+#: µV (or its square): less is nothing.
+TINY = 1e-9
 #: So many values at a channel's extremes in one window are no chance.
 SOME = 3
 
@@ -123,9 +125,9 @@ def _covariance(pieces: Sequence[window.Piece]) -> Floats:
     for piece in pieces:
         product = (piece.spikes @ piece.spikes.T).astype(np.float64) / piece.spikes.shape[1]
         typical = np.median(np.diag(product))
-        total = total + product / (typical if typical > 0 else 1.0)
+        total = total + product / (typical if typical > TINY else 1.0)
     level = np.median([np.median(piece.spikes.var(axis=1)) for piece in pieces])
-    return np.asarray(total) / len(pieces) * (level if level > 0 else 1.0)
+    return np.asarray(total) / len(pieces) * (level if level > TINY else 1.0)
 
 
 def _whitened(pieces: Sequence[window.Piece]) -> NDArray[np.complex128]:
@@ -134,7 +136,7 @@ def _whitened(pieces: Sequence[window.Piece]) -> NDArray[np.complex128]:
     if not together.size:  # too short a window to have a frequency so low
         return np.zeros((together.shape[1], 0), dtype=np.complex128)
     typical = np.median(np.abs(together), axis=(0, 1))
-    white = together / np.where(typical > 0, typical, 1.0)
+    white = together / np.where(typical > TINY, typical, 1.0)
     return np.asarray(white.transpose(1, 0, 2).reshape(white.shape[1], -1), dtype=np.complex128)
 
 

@@ -80,8 +80,8 @@ def judge(measures: Measures, positions: Floats, shanks: NDArray[np.int64], gain
     follows, alone = _alone(m, alive, positions, shanks)
     core = alive & ~alone if (alive & ~alone).sum() >= 2 else alive
     level, own = _median(m.level[core]), _median(m.own[core])
-    ratio = m.level / level if level > 0 else np.zeros(n)
-    own_ratio = m.own / own if own > 0 else np.ones(n)
+    ratio = m.level / level if level > 1e-9 else np.zeros(n)
+    own_ratio = m.own / own if own > 1e-9 else np.ones(n)
     of, own_of = f"the median of {level:.3g} µV", f"the median of {own:.3g} µV"
 
     often_clipped = (m.clipped >= CLIPPED_OFTEN) & (m.clips >= PART)
@@ -131,17 +131,19 @@ def _alone(
 
     Where not nearly all channels have much in common, those that have some with the sites beside them are not alone.
     """
-    usual = [float(np.quantile(each[alive], 0.6)) for each in (m.follows, m.follows_field)]
+    # Many silent channels must not make it look as if the others had nothing in common.
+    loud = alive & (m.level >= WEAK * np.quantile(m.level[alive], 0.75))
+    usual = [float(np.quantile(each[loud], 0.6)) for each in (m.follows, m.follows_field)]
     alone = alive.copy()
     told = False
     for part, most, enough, share in (
         (m.follows, usual[0], TOGETHER, ALONE),
         (m.follows_field, usual[1], TOGETHER_FIELD, ALONE_FIELD),
     ):
-        if most >= enough and np.quantile(part[alive], 0.35) >= 0.5 * most:
+        if most >= enough and np.quantile(part[loud], 0.35) >= 0.5 * most:
             told = True
             alone &= part < share * most
-    if not np.quantile(m.follows[alive], 0.35) >= STRONG:
+    if not np.quantile(m.follows[loud], 0.35) >= STRONG:
         alone &= _beside(m, alive, positions, shanks) < BESIDE
     return (usual[0], usual[1]), alone if told and alive.sum() > 2 else np.zeros(len(alive), dtype=bool)
 
