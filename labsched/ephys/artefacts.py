@@ -200,7 +200,9 @@ class Watch:
         self._noise, self._fast = before.noise / units, before.fast / units
         ratios = [np.ones(chain.channels) if link.ratio is None else link.ratio for link in chain.links]
         self._middle = [(link.base + mean) / r for link, mean, r in zip(chain.links, before.means, ratios, strict=True)]
-        self._width = [self._noise / np.abs(r) for r in ratios]
+        self._width = [
+            before.broad / units / np.abs(r) for r in ratios
+        ]  # of raw numbers: no band-pass has touched them
 
     def saturations(self, raw: NDArray[Any], block: Block) -> tuple[list[Stretch], NDArray[np.float32] | None]:
         """Those that touch a block, and what its samples are multiplied with; `raw` has `reach` more on either side."""

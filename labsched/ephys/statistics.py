@@ -11,6 +11,7 @@ from labsched.ephys.errors import EphysError
 from labsched.ephys.stream import Block, blocks, in_order, spread
 
 Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
 #: At most this many blocks tell the covariance and the means: with 32 channels a million samples, all over the
 #: recording. A recording of up to half a minute is taken as a whole.
 SAMPLED_BLOCKS = 128
@@ -25,7 +26,7 @@ class Statistics:
     `units`: µV of one unit (shape (c,)); `means`: per segment, in units, relative to each `Link.base` (zeros under a
     band-pass, which leaves none); `covariance`: µV², of the samples less their segment's mean; `peak`: largest
     distance from `base`, in units; `noise`: a robust standard deviation (median absolute deviation / 0.6745), µV;
-    `fast`: the same of differences over `artefacts.LAG` samples;
+    `fast`: the same of differences over `artefacts.LAG` samples; `broad`: the same before a band-pass;
     `complete`: every block was looked at.
     """
 
@@ -35,6 +36,7 @@ class Statistics:
     peak: Floats
     noise: Floats
     fast: Floats
+    broad: Floats
     complete: bool
 
 
@@ -60,27 +62,33 @@ def gather(
     heard = spread(len(chosen), NOISE_BLOCKS)
     channels, segments = chain.channels, len(chain.recording.segments)
 
-    def work(task: tuple[int, Block]) -> tuple[Floats, Floats, NDArray[np.float32], NDArray[np.float32] | None]:
+    def work(task: tuple[int, Block]) -> tuple[Floats, Floats, Floats32, Floats32 | None, Floats | None]:
         number, block = task
-        full = chain.samples([block]).of(block)
+        samples = chain.samples([block])
+        full = samples.of(block)
         x = full[:, :channels]
         wide = x.astype(np.float64)
-        total = np.ones(len(wide)) @ wide
-        return total, wide.T @ wide, _peak(full)[:channels], x[NOISE_SAMPLES].copy() if number in heard else None
+        total, product, peak = np.ones(len(wide)) @ wide, wide.T @ wide, _peak(full)[:channels]
+        if number not in heard:
+            return total, product, peak, None, None
+        ratio = chain.links[block.segment].ratio
+        raw = samples.raw(block)[:, NOISE_SAMPLES].astype(np.float64).T
+        return total, product, peak, x[NOISE_SAMPLES].copy(), raw if ratio is None else raw * ratio
 
     sums, counts = np.zeros((segments, channels)), np.zeros(segments)
     products, peaks = np.zeros((channels, channels)), np.zeros(channels)
-    pieces = []
+    pieces, raws = [], []
     try:
-        for number, (total, product, peak, piece) in enumerate(in_order(enumerate(chosen), work, threads=threads)):
-            block = chosen[number]
+        made = in_order(enumerate(chosen), work, threads=threads)
+        for block, (total, product, peak, piece, raw) in zip(chosen, made, strict=True):
             sums[block.segment] += total
             counts[block.segment] += block.n_samples
             products += product
             peaks = np.maximum(peaks, peak)
-            if piece is not None:
+            if piece is not None and raw is not None:
                 pieces.append(piece)
-            told((number + 1) / len(chosen))
+                raws.append(raw)
+                told(len(pieces) / len(heard))
     except EphysError:
         _first_odd(chain, everything)
         raise
@@ -94,6 +102,7 @@ def gather(
         peak=peaks.astype(float),
         noise=mad(pieces) * np.abs(chain.units),
         fast=mad([np.diff(piece, axis=0) if len(piece) > 1 else piece * 0 for piece in pieces]) * np.abs(chain.units),
+        broad=mad(raws) * np.abs(chain.units),
         complete=len(chosen) == len(everything),
     )
 

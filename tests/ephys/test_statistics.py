@@ -74,3 +74,13 @@ def test_what_was_not_looked_at_has_room(tmp_path):
     reached = (part.peak + np.abs(part.means).max(axis=0)).max() * abs(part.units[0])
     assert part_unit * 32767 > 3.9 * reached
     assert whole_unit * 32767 < 1.5 * (whole.peak + np.abs(whole.means).max(axis=0)).max() * abs(whole.units[0])
+
+
+def test_raw_numbers_have_a_level_of_their_own_under_a_band_pass(tmp_path):
+    slow = np.round(3000 * np.sin(np.arange(4 * LENGTH) / 900))
+    with chain(tmp_path, noise(4 * LENGTH, CHANNELS) + slow, Band(300, 6000)) as made:
+        found = statistics.gather(made)
+    assert (found.broad > 20 * found.noise).all()
+    with chain(tmp_path, noise(4 * LENGTH, CHANNELS)) as made:
+        plain = statistics.gather(made)
+    np.testing.assert_allclose(plain.broad, plain.noise, rtol=0.02)
