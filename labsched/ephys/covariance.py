@@ -3,8 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from labsched.ephys import reference
 from labsched.ephys.band import Band
 from labsched.ephys.chain import Chain
+from labsched.ephys.statistics import Statistics
 from labsched.ephys.stream import Block, blocks, in_order, spread
 
 Floats = NDArray[np.float64]
@@ -22,6 +24,14 @@ def band(rate: float) -> Band | None:
     """The band of spikes at a sampling rate (Hz); None where the rate has no such band."""
     high = min(HIGH_HZ, 0.45 * rate)
     return Band(LOW_HZ, high) if high > 2 * LOW_HZ else None
+
+
+def wanted(method: str, chain: Chain, before: Statistics, *, threads: int = 1) -> Floats:
+    """What a reference is estimated from; `before` is of the chain, whose band-pass, where it has one, is kept."""
+    within = band(chain.recording.rate)
+    if method not in reference.OF_THE_BAND or (chain.filter is None and within is None):
+        return before.covariance
+    return robust(chain if chain.filter is not None else Chain(chain.recording, within), threads=threads)
 
 
 def robust(chain: Chain, *, most: int = SAMPLED_BLOCKS, threads: int = 1) -> Floats:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labsched.ephys import (
     artefacts,
@@ -202,7 +201,7 @@ def _run(
         before = statistics.gather(
             chain, threads=threads, told=lambda part: progress.report(0.02 + 0.08 * part, "first pass: covariance")
         )
-        matrix = reference.matrix(method, _covariance(chain, before, method, band, threads))
+        matrix = reference.matrix(method, covariance.wanted(method, chain, before, threads=threads))
         microvolts, counts = output.unit(recording, before, matrix)
 
         def beside(part: float) -> None:
@@ -265,16 +264,6 @@ def _run(
             "artefacts": artefacts.listed(found_bad, recording),
             "warnings": warnings,
         }  # fmt: skip
-
-
-def _covariance(
-    chain: Chain, before: statistics.Statistics, method: str, band: bands.Band | None, threads: int
-) -> NDArray[np.float64]:
-    """What a method is estimated from."""
-    within = band or covariance.band(chain.recording.rate)
-    if method not in reference.OF_THE_BAND or within is None:
-        return before.covariance
-    return covariance.robust(chain if band else Chain(chain.recording, within), threads=threads)
 
 
 def _sink(where: target.Target, recording: Recording, microvolts: float):  # type: ignore[no-untyped-def]
