@@ -201,7 +201,8 @@ def _run(
         before = statistics.gather(
             chain, threads=threads, told=lambda part: progress.report(0.02 + 0.08 * part, "first pass: covariance")
         )
-        matrix = reference.matrix(method, covariance.wanted(method, chain, before, threads=threads))
+        wanted = covariance.wanted(method, chain, before, threads=threads)
+        matrix = reference.matrix(method, wanted, found.layout.together)
         microvolts, counts = output.unit(recording, before, matrix)
 
         def beside(part: float) -> None:

@@ -1,6 +1,6 @@
 """Referencing: what the channels have in common is taken away. Every method is one matrix: ``y = M x``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,8 @@ Matrix = NDArray[np.float64]
 #: The regression's ridge, as a part of each channel's own variance: far below what any channel's own noise adds (so it
 #: takes nothing from the result), and enough where a channel is flat or two are copies of each other.
 RIDGE = 1e-6
-#: The penalty of `ridge`, in variances of a channel's own noise: one for each other channel, over which what is left of
-#: the common noise is averaged, but no more than so many.
+#: The penalty of `ridge`, in variances of a channel's own noise: one for each other channel of its shank, but no more
+#: than so many: a spike on a tetrode must be narrowed to be sorted, and on a long shank it is narrow.
 SHRINK = 10.0
 #: The least such variance, as a part of the median.
 FLOOR = 0.5
@@ -44,18 +44,20 @@ def war(covariance: Matrix) -> Matrix:
     return precision / np.diag(precision)[:, None]
 
 
-def ridge(covariance: Matrix) -> Matrix:
+def ridge(covariance: Matrix, together: Sequence[int] = ()) -> Matrix:
     """War with a strong ridge, from the covariance within the band of spikes: see docs/decisions/0016.
 
     Ridge regression (Hoerl & Kennard, Technometrics 12:55, 1970) whose penalty is, for each channel, some times
     (`SHRINK`) what the others do not explain of it: weights share what all channels have in common, and are too small
-    to take a spike from a channel because its neighbours see it as well.
+    to take a spike from a channel because its neighbours see it as well. `together`: how many channels lie on each
+    channel's shank (without it, all on one).
     """
     correlation, scale = _correlation(covariance)
     own = scale**2 / np.diag(np.linalg.inv(correlation))
     # Two copies of one channel explain each other: they have as much noise of their own as others have.
     own = np.maximum(own, FLOOR * np.median(own))
-    penalised = correlation + np.diag(min(SHRINK, len(own) - 1) * own / scale**2)
+    others = np.array(together or [len(own)] * len(own)) - 1
+    penalised = correlation + np.diag(np.clip(others, 1 if len(own) > 1 else 0, SHRINK) * own / scale**2)
     precision = np.linalg.inv(penalised) / np.outer(scale, scale)
     return precision / np.diag(precision)[:, None]
 
@@ -80,10 +82,10 @@ DEFAULT = "ridge"
 OF_THE_BAND = frozenset({"ridge"})
 
 
-def matrix(method: str, covariance: Matrix) -> Matrix:
-    """M for a method. Raises EphysError for an unknown one."""
+def matrix(method: str, covariance: Matrix, together: Sequence[int] = ()) -> Matrix:
+    """M for a method; `together` as for `ridge`. Raises EphysError for an unknown one."""
     check(method)
-    return METHODS[method](covariance)
+    return ridge(covariance, together) if method == "ridge" else METHODS[method](covariance)
 
 
 def check(method: str) -> None:

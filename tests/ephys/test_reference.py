@@ -81,6 +81,18 @@ def test_ridge_works_on_any_number_of_channels_and_on_flat_and_copied_ones():
     assert (matrix @ data)[2].std() > 4
 
 
+def test_ridge_narrows_spikes_more_where_shanks_are_small():
+    draw = np.random.default_rng(4)
+    data = 22 * draw.standard_normal(20000) + 8 * draw.standard_normal((16, 20000))
+    # A cell that all four sites of a tetrode see
+    data[:4, ::50] -= np.array([[90], [120], [100], [60]])
+    covariance, seen = np.cov(data), np.zeros(16)
+    seen[:4] = 90, 120, 100, 60
+    one_shank, tetrodes = (reference.matrix("ridge", covariance, (n,) * 16) @ seen for n in (16, 4))
+    np.testing.assert_array_equal(one_shank, reference.matrix("ridge", covariance) @ seen)
+    assert abs(tetrodes[3] / tetrodes[1]) < abs(one_shank[3] / one_shank[1])
+
+
 def test_an_unknown_reference_lists_those_there_are():
     with pytest.raises(EphysError, match="unknown reference 'median': it is one of ridge, war, car, none"):
         reference.check("median")

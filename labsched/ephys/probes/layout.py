@@ -62,6 +62,12 @@ class Layout:
     notes: tuple[str, ...] = ()
     known: bool = True
 
+    @property
+    def together(self) -> tuple[int, ...]:
+        """For each kept channel, how many channels lie on its shank."""
+        sizes = {channel: len(group.channels) for group in self.groups for channel in group.channels}
+        return tuple(sizes.get(channel, 1) for channel in range(len(self.labels)))
+
     def write_prb(self, path: str | Path) -> None:
         """Write klusta's probe file: ``channel_groups = {number: {channels, graph, geometry}}``."""
         Path(path).write_text(self.prb(), encoding="utf-8")
