@@ -2,16 +2,13 @@
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
-import re
 import signal
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
-
-import msgspec
 
 from labsched import wall
 from labsched.core.model import Began, Ended, Returned
@@ -20,6 +17,7 @@ from labsched.engines import ends, left, processes, rundir
 from labsched.engines.base import Look, Order, Tell
 from labsched.engines.cgroups import Group
 from labsched.engines.shims import AGAIN_S, Shim, Shims
+from labsched.engines.spec import Settings, encoded, spec
 from labsched.engines.tree import RECALL
 from labsched.faults import point
 
@@ -30,7 +28,6 @@ FEW = 2  # attempts ahead of a shim: it is time for more
 MANY = 4096  # attempts: far more than end while a turn is written down
 SWEEP_S = 0.02  # between looks whether what was killed is gone
 DEATH_S = 0.2  # for the shims' parent to tell how a shim ended
-UMASK = "LABSCHED_UMASK"  # the submitter's, octal, in the environment that a job takes along
 
 
 class Local:
@@ -58,12 +55,7 @@ class Local:
         self.trouble: str | None = None
         self._tell = tell
         self._boot_id = boot_id
-        self._grace = grace
-        self._nice = nice
-        self._as_submitter = as_submitter
-        self._umask = umask
-        self._limits = [[number, list(pair)] for number, pair in (limits or {}).items()]
-        self._log_size = log_size
+        self._settings = Settings(grace, nice, as_submitter, umask, limits or {}, log_size)
         self._memory = processes.Memory()
         self._orders: dict[int, Order] = {}  # attempts that have not ended, as far as we know
         self._queue: deque[Order] = deque()  # those that wait for a shim
@@ -108,7 +100,7 @@ class Local:
         if order.attempt in self._orders:
             return None
         self._orders[order.attempt] = order
-        if self._as_submitter and order.uid is None:
+        if self._settings.as_submitter and order.uid is None:
             return self._end(order, "nobody knows who submitted it, so it cannot run as them")
         if self._must_follow(order):
             return self._follow(order)
@@ -125,7 +117,7 @@ class Local:
         if order.behind != (shim.ahead[-1] if shim.ahead else shim.attempt):
             return self._return(order)
         try:
-            shim.send(_encoded(self._spec(order) | {"behind": order.behind}))
+            shim.send(encoded(spec(order, self._settings, self._shims.fences, order.behind)))
         except OSError:
             return self._return(order)
         self._launches[order.attempt] = 1
@@ -165,9 +157,9 @@ class Local:
 
     def configure(self, grace: float, nice: int, log_size: int | None) -> None:
         """See `base.Engine`."""
-        if nice != self._nice:
+        if nice != self._settings.nice:
             self._shims.renew()
-        self._grace, self._nice, self._log_size = grace, nice, log_size
+        self._settings = replace(self._settings, grace=grace, nice=nice, log_size=log_size)
 
     def look(self, folder: str, *, memory: bool = True) -> Look:
         """See `base.Engine`."""
@@ -256,7 +248,7 @@ class Local:
 
     def _hand(self, order: Order, shim: Shim) -> None:
         try:
-            shim.send(_encoded(self._spec(order)))
+            shim.send(encoded(spec(order, self._settings, self._shims.fences)))
         except ConnectionError:  # it has just ended
             self._queue.appendleft(order)
             return
@@ -323,7 +315,7 @@ class Local:
             return self._settle(order, said.ended)
         if said.begun is None and (said.barred is not None or self._must_follow(order)):
             # A shim of an earlier daemon may come to it; or one barred it, and could not write down that it did.
-            if not rundir.bar(order.folder, self._as_submitter, order.opened):
+            if not rundir.bar(order.folder, self._settings.as_submitter, order.opened):
                 return self._find_now(order)
             return self._return(order, barred=True)
         if order.boot_id != self._boot_id:
@@ -342,7 +334,7 @@ class Local:
             self._waiting[order.attempt] = asyncio.get_running_loop().call_later(DEATH_S, self._find, order)
             return None
         # A shim that an earlier parent forked may still be on its way to the lock.
-        if not rundir.bar(order.folder, self._as_submitter, order.opened):
+        if not rundir.bar(order.folder, self._settings.as_submitter, order.opened):
             return self._find_now(order)
         if stopping:
             return self._end(order, None, Outcome.CANCELLED)
@@ -366,7 +358,8 @@ class Local:
     async def _sweep(self, order: Order) -> None:
         """End what a killed shim has left, for as long as it lives the slot is not free; then tell that it is lost."""
         try:
-            tree = left.of(rundir.record(order.folder).begun or {**self._spec(order), "group": None})
+            told = spec(order, self._settings, self._shims.fences)
+            tree = left.of(rundir.record(order.folder).begun or {**told, "group": None})
             while await self._aside(tree.end):
                 await asyncio.sleep(SWEEP_S)
             point("lost.swept", order.folder)
@@ -400,52 +393,3 @@ class Local:
             self.trouble = None
         self._running.pop(attempt, None)
         self._ahead.pop(attempt, None)
-
-    def _limits_of(self, order: Order) -> list[list[Any]]:
-        if self._as_submitter and order.limits is not None:
-            return [[number, list(pair)] for number, pair in enumerate(order.limits)]
-        return self._limits
-
-    def _spec(self, order: Order) -> dict[str, Any]:
-        env = dict(order.env)
-        umask = env.pop(UMASK, "")
-        env[left.MARK] = rundir.progress_path(order.folder, self._as_submitter and order.uid != os.geteuid())
-        group = self._shims.fences.group(order.attempt)
-        # On version 1 it may take many milliseconds to enter one: only for what needs it.
-        if group is not None and not group.v2 and order.memory is None:
-            group = None
-        return {
-            "attempt": order.attempt,
-            "behind": None,
-            "folder": order.folder,
-            "opened": order.opened,
-            "mark": f"{left.MARK}={env[left.MARK]}",
-            "argv": list(order.argv),
-            "cwd": order.cwd,
-            "env": env,
-            "said": list(order.said),
-            "outputs": list(order.outputs),
-            "time_limit": order.time_limit,
-            "stop_grace": self._grace,
-            "umask": self._umask if self._umask is not None else _mask(umask),
-            "nice": self._nice,
-            "uid": order.uid if self._as_submitter else None,
-            "user": order.user,
-            "limits": self._limits_of(order),
-            "log_size": self._log_size,
-            "memory": order.memory,
-            "group": [group.path, group.v2] if group is not None else None,
-            "unfenced": self.unfenced if order.memory is not None else None,
-        }
-
-
-def _encoded(spec: dict[str, Any]) -> bytes:
-    try:
-        return msgspec.json.encode(spec)
-    except UnicodeEncodeError:  # not all that an environment may have is text
-        return json.dumps(spec).encode()
-
-
-def _mask(said: str) -> int:
-    """A umask as a submitter's environment has it; 022 where it has none that makes sense."""
-    return int(said, 8) if re.fullmatch("[0-7]{1,4}", said) and int(said, 8) <= 0o777 else 0o022
