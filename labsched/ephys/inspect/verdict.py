@@ -185,7 +185,7 @@ def _outside(
     for shank in np.unique(shanks):
         of = np.flatnonzero((shanks == shank) & ~bad)
         of = of[np.argsort(positions[of, 1], kind="stable")]
-        if len(of) < LONG:
+        if np.count_nonzero(shanks == shank) < LONG or len(of) < 3:
             continue
         for way in (of, of[::-1]):
             for length in range(int(len(way) * MOST_OUTSIDE), 0, -1):

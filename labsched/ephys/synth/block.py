@@ -31,7 +31,7 @@ class Made:
 
     @property
     def omit(self) -> str:
-        """The dead and the noisy channels, as ``--omit`` takes them."""
+        """The bad channels, as ``--omit`` takes them."""
         return self.truth.omit
 
 
@@ -150,7 +150,8 @@ def rig_text(it: Plan) -> str:
     """The rig: which port is wired to which site."""
     lines = [
         f"# The rig of the synthetic block {it.recipe.name}: which port is wired to which site of the probe.",
-        f"# {', '.join(it.dead) or 'no port'} is dead and {', '.join(it.noisy) or 'no port'} is noisy: omit them.",
+        f"# {', '.join(it.dead) or 'no port'} is dead and {', '.join(it.noisy) or 'no port'} is noisy"
+        f"{''.join(f', {label} is {kind}' for label, kind in it.spoilt.items())}: omit them.",
         f"name = {json.dumps(it.recipe.name + ' rig')}",
         f"probe = {json.dumps(it.recipe.name + '.probe.json')}",
         "",

@@ -53,6 +53,10 @@ class Recipe:
     saturations: float = 0.0
     mains: float = 50.0
     skew: bool = True
+    flat: int = 0
+    clipped: int = 0
+    uncorrelated: int = 0
+    outside: int = 0
 
     @property
     def channels(self) -> int:
@@ -76,6 +80,12 @@ class Recipe:
             (self.seconds / max(self.epochs, 1) >= 0.5, f"{self.epochs} files: each must have half a second or more"),
             (self.gap >= 0, f"a gap of {self.gap:g} s: it cannot be negative"),
             (self.dead + self.noisy < self.channels, "every channel is dead or noisy: ask for fewer of them"),
+            (
+                self.dead + self.noisy + self.outside + self.flat + self.clipped + self.uncorrelated < self.channels,
+                "so many bad channels: leave some good ones",
+            ),
+            (self.outside < self.sites, f"{self.outside} sites out of the brain: a shank has {self.sites}"),
+            (min(self.flat, self.clipped, self.uncorrelated, self.outside) >= 0, "less than none of a kind"),
             (min(self.dead, self.noisy, self.seed) >= 0, "dead, noisy and seed cannot be negative"),
             (self.layout in LAYOUTS, f"layout {self.layout}: it is one of {', '.join(LAYOUTS)}"),
             (1 <= self.pitch <= 1000, f"a pitch of {self.pitch:g} µm: ask for 1 to 1000"),
@@ -137,7 +147,8 @@ class Plan:
     """Everything that is decided before a sample is made.
 
     ``labels`` in the order of sampling; ``place`` is the index of the site (shank by shank, from the tip) that each
-    label is wired to; ``sites`` (n, 2) positions in µm; ``delays`` when each is sampled after the tick, in samples.
+    label is wired to; ``sites`` (n, 2) positions in µm; ``delays`` when each is sampled after the tick, in samples;
+    ``spoilt`` which labels are flat, clipped, uncorrelated or outside.
     """
 
     recipe: Recipe
@@ -151,11 +162,18 @@ class Plan:
     units: tuple[Cell, ...]
     crowd: tuple[Cell, ...]
     bounds: tuple[int, ...]
+    spoilt: dict[str, str] = field(default_factory=dict)
 
     @property
     def omit(self) -> tuple[str, ...]:
         """The labels that a person would leave out."""
-        return tuple(label for label in self.labels if label in self.dead or label in self.noisy)
+        bad = {*self.dead, *self.noisy, *self.spoilt}
+        return tuple(label for label in self.labels if label in bad)
+
+    @property
+    def deaf(self) -> set[str]:
+        """The labels that see no spike."""
+        return {*self.dead, *(label for label, kind in self.spoilt.items() if kind != "clipped")}
 
 
 def stream(recipe: Recipe, purpose: int) -> np.random.Generator:
@@ -192,7 +210,8 @@ def plan(recipe: Recipe) -> Plan:
         other = [k for k in range(n) if place[k] // recipe.sites != place[bad[0]] // recipe.sites]
         bad = (bad[0], other[int(draw.random() * len(other))])
     sites, bounds = positions(recipe), _bounds(recipe)
-    good = [place[k] for k in range(n) if k not in bad]
+    spoilt = _spoilt(recipe, place, sites, bad)
+    good = [place[k] for k in range(n) if k not in bad and spoilt.get(k, "clipped") == "clipped"]
     units = tuple(
         cell
         for shank in range(recipe.shanks)
@@ -211,7 +230,19 @@ def plan(recipe: Recipe) -> Plan:
         units=units,
         crowd=crowd,
         bounds=bounds,
+        spoilt={labels[k]: kind for k, kind in spoilt.items()},
     )
+
+
+def _spoilt(recipe: Recipe, place: tuple[int, ...], sites: Array, bad: tuple[int, ...]) -> dict[int, str]:
+    """Which channels are bad in other ways than dead and noisy: those outside are the uppermost of the first shank."""
+    shank = [k for k in range(recipe.channels) if place[k] < recipe.sites and k not in bad]
+    shank.sort(key=lambda k: (-sites[place[k], 1], place[k]))
+    found = dict.fromkeys(shank[: recipe.outside], "outside")
+    left = iter([k for k in _shuffled(stream(recipe, 4), recipe.channels) if k not in bad and k not in found])
+    for kind, count in (("flat", recipe.flat), ("clipped", recipe.clipped), ("uncorrelated", recipe.uncorrelated)):
+        found.update((next(left), kind) for _ in range(count))
+    return found
 
 
 def _bounds(recipe: Recipe) -> tuple[int, ...]:

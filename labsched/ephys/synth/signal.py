@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from .faults import Faults
 from .recipe import PHASES, Array, Cell, Plan, stream
 
 CHUNK = 1 << 15
@@ -36,7 +37,7 @@ def chunks(plan: Plan) -> Iterator[tuple[int, Array]]:
     shift_state = [np.zeros(TAPS - 1) for _ in range(n)]
     slow_state = np.zeros(1)
     events, shut = _events(plan), _saturations(plan)
-    waves = _Waves(plan)
+    waves, faults = _Waves(plan), Faults(plan)
     for start in range(0, recipe.samples, CHUNK):
         size = min(CHUNK, recipe.samples - start)
         t = (start + np.arange(size)) / recipe.rate
@@ -58,7 +59,7 @@ def chunks(plan: Plan) -> Iterator[tuple[int, Array]]:
                 continue
             row[:] = own * (recipe.noise / loudness * (14.0 if label in plan.noisy else 1.0))
             row += gain * mine
-            row += slow * (recipe.lfp * (0.9 + 0.2 * gain))
+            row += slow * (recipe.lfp * (0.9 + 0.2 * gain) * faults.field(k))
             row += jolt * (recipe.movement * gain)
             for harmonic, (sine, cosine) in enumerate(hums):
                 turn = 2 * math.pi * recipe.mains * (harmonic + 1) * plan.delays[k] / recipe.rate
@@ -69,6 +70,7 @@ def chunks(plan: Plan) -> Iterator[tuple[int, Array]]:
             inside = (t >= begin) & (t < end)
             if inside.any():
                 data[:, inside] += sign * SATURATED_UV
+        faults.spoil(data)
         yield start, data
 
 
@@ -105,7 +107,7 @@ def table(plan: Plan, cell: Cell) -> tuple[tuple[int, ...], Array]:
     rows = tuple(
         k
         for k, at in enumerate(plan.place)
-        if at // plan.recipe.sites == cell.shank and plan.labels[k] not in plan.dead
+        if at // plan.recipe.sites == cell.shank and plan.labels[k] not in plan.deaf
     )
     at = np.arange(-lead, length - lead)[None, :] - (np.arange(PHASES) / PHASES)[:, None]
     result = np.zeros((PHASES, len(rows), length))

@@ -46,11 +46,12 @@ class Truth:
     dead: tuple[str, ...]
     noisy: tuple[str, ...]
     units: tuple[Unit, ...]
+    spoilt: dict[str, str] = field(default_factory=dict)
 
     @property
     def omit(self) -> str:
         """The bad channels, as ``--omit`` takes them."""
-        return ",".join((*self.dead, *self.noisy))
+        return ",".join((*self.dead, *self.noisy, *self.spoilt))
 
 
 def truth(plan: Plan) -> Truth:
@@ -79,7 +80,9 @@ def truth(plan: Plan) -> Truth:
                 times=samples / recipe.rate + epoch * recipe.gap,
             )
         )
-    return Truth(recipe.name, recipe.seed, recipe.rate, recipe.samples, plan.dead, plan.noisy, tuple(units))
+    return Truth(
+        recipe.name, recipe.seed, recipe.rate, recipe.samples, plan.dead, plan.noisy, tuple(units), plan.spoilt
+    )
 
 
 def save(it: Truth, path: Path) -> None:
@@ -91,6 +94,7 @@ def save(it: Truth, path: Path) -> None:
         for key in ("name", "seed", "rate", "samples", "omit"):
             file.attrs[key] = getattr(it, key)
         file.attrs["dead"], file.attrs["noisy"] = ",".join(it.dead), ",".join(it.noisy)
+        file.attrs["spoilt"] = ",".join(f"{kind}:{label}" for label, kind in it.spoilt.items())
         file.attrs["waveform_before_ms"] = BEFORE_MS
         for number, unit in enumerate(it.units):
             group = file.create_group(f"units/{number:04d}")
@@ -131,6 +135,9 @@ def load(path: str | Path) -> Truth:
                 dead=_split(file.attrs["dead"]),
                 noisy=_split(file.attrs["noisy"]),
                 units=units,
+                spoilt={
+                    each.partition(":")[2]: each.partition(":")[0] for each in _split(file.attrs.get("spoilt", ""))
+                },
             )
     except FileNotFoundError:
         raise EphysError(f"there is no ground truth {path}: give the .truth.h5 that synth wrote") from None

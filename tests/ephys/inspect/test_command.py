@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from labsched.ephys.__main__ import main
+from labsched.ephys.synth import Recipe, load, make
 from tests.ephys.inspect.rows import flat_block, good
 
 
@@ -69,3 +70,14 @@ def test_what_cannot_be_drawn_or_read_is_a_sentence(tmp_path, capsys):
     short = flat_block(tmp_path / "short", good(2, seconds=0.002))
     assert main(["inspect", "--source", str(short)]) == 1
     assert "too few samples" in capsys.readouterr().err
+
+
+def test_every_kind_that_a_synthetic_block_can_have_is_found_by_its_name(tmp_path, capsys):
+    recipe = Recipe(name="b", seconds=6, shanks=2, sites=8, flat=1, clipped=1, uncorrelated=1, outside=2)
+    made = make(tmp_path, recipe)
+    assert load(made.truth_file).spoilt == made.truth.spoilt
+    assert main(["inspect", "--source", str(made.folder), "--probe", str(made.rig), "--json"]) == 0
+    seen = json.loads(capsys.readouterr().out)
+    truth = {made.truth.dead[0]: "dead", made.truth.noisy[0]: "noisy", **made.truth.spoilt}
+    assert {each["channel"]: each["kind"] for each in seen["bad"]} == truth
+    assert set(seen["omit"].split(",")) == set(made.omit.split(","))
