@@ -83,6 +83,22 @@ def test_movements_and_what_they_saturate_on_all_channels_are_no_bad_channels() 
     assert kinds(np.clip(bits(data), -20_000, 20_000).astype(np.int16)) == {}
 
 
+def test_one_channel_that_a_movement_saturates_is_not_clipped() -> None:
+    data = good(8, seconds=8)
+    data[:, 50_000:58_000] += np.hanning(8_000) * 4_000 * np.linspace(1, 1.5, 8)[:, None]
+    raw = bits(data)
+    raw[7] = np.minimum(raw[7], 20_000)
+    assert kinds(raw) == {}
+
+
+def test_noise_on_top_of_much_that_is_shared_is_noise() -> None:
+    data = good(8, common=80.0)
+    data[3] += np.random.default_rng(5).standard_normal(data.shape[1]) * 40
+    measures = measured(bits(data))
+    assert measures.follows[3] > 0.5
+    assert kinds(bits(data)) == {3: "noisy"}
+
+
 def test_what_is_wrong_with_the_whole_recording_is_a_note() -> None:
     def notes(raw: np.ndarray, gain: float = 0.2) -> str:
         return " ".join(judge(measured(raw, gain), *line(len(raw))).notes)
