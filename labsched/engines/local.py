@@ -117,14 +117,17 @@ class Local:
         if order.behind != (shim.ahead[-1] if shim.ahead else shim.attempt):
             return self._return(order)
         try:
-            shim.send(encoded(spec(order, self._settings, self._shims.fences, order.behind)))
+            self._send(order, shim, order.behind)
         except OSError:
             return self._return(order)
-        self._launches[order.attempt] = 1
         shim.ahead.append(order.attempt)
         self._ahead[order.attempt] = shim
-        point("attempt.asked", order.folder)
         return None
+
+    def _send(self, order: Order, shim: Shim, behind: int | None = None) -> None:
+        shim.send(encoded(spec(order, self._settings, self._shims.fences, behind)))
+        self._launches[order.attempt] = self._launches.get(order.attempt, 0) + 1
+        point("attempt.asked", order.folder)
 
     def _return(self, order: Order, *, barred: bool = False) -> None:
         self._forget(order.attempt)
@@ -248,7 +251,7 @@ class Local:
 
     def _hand(self, order: Order, shim: Shim) -> None:
         try:
-            shim.send(encoded(spec(order, self._settings, self._shims.fences)))
+            self._send(order, shim)
         except ConnectionError:  # it has just ended
             self._queue.appendleft(order)
             return
@@ -256,9 +259,7 @@ class Local:
             self._shims.give_back(shim)
             self._later(order, f"no attempt can be handed to its shim: {error.strerror}")
             return
-        self._launches[order.attempt] = self._launches.get(order.attempt, 0) + 1
         self._run(order, shim)
-        point("attempt.asked", order.folder)
         if not self._waiting:
             self.trouble = None
 
