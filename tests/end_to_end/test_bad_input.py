@@ -50,7 +50,7 @@ ALL = "Port_1,Port_2,Port_3,Port_4"
 MISTAKES = [
     ("submit nothere", 4, "no block nothere"),
     ("submit empty", 1, "is empty"),
-    ("submit notes", 1, "no .mat"),
+    ("submit notes", 1, "holds no recording"),
     ("submit truncated", 1, "truncated"),
     ("submit garbage", 1, "no MATLAB file"),
     ("submit B1 --omit Port_9", 2, "Port_1, Port_2, Port_3, Port_4"),
