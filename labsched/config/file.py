@@ -18,7 +18,7 @@ from labsched.core.check import bad_memory
 from labsched.core.units import parse_size
 from labsched.errors import BadRequest
 
-REFERENCES = ("ridge", "war", "car", "none")
+REFERENCES = ("ridge", "war", "car", "whiten", "none")
 FORMATS = ("kwd", "dat", "spikeinterface")
 BAD_CHANNELS = ("warn", "refuse", "omit", "off")
 POOL = re.compile(r"[A-Za-z][\w.-]{0,63}", re.ASCII)  # as it can be said on the command line

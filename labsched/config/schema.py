@@ -113,7 +113,8 @@ class Sort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str,
         key(
             'what is subtracted from each channel: "ridge" (what a regression on the other channels with a strong '
-            'ridge predicts), "war" (without a ridge), "car" (the mean of the other channels), "none"'
+            'ridge predicts), "war" (without a ridge), "car" (the mean of the other channels), "whiten" (all that '
+            'channels share), "none"'
         ),
     ] = "ridge"
     bad_channels: Annotated[

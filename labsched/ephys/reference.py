@@ -62,6 +62,20 @@ def ridge(covariance: Matrix, together: Sequence[int] = ()) -> Matrix:
     return precision / np.diag(precision)[:, None]
 
 
+def whiten(covariance: Matrix) -> Matrix:
+    """The channels' common part, and all else that they share, is taken out of all of them alike: no two are correlated
+    afterwards, and each keeps its standard deviation.
+
+    ZCA-cor whitening (Kessy, Lewin & Strimmer, The American Statistician 72:309, 2018), with the standard deviations
+    put back: of all whitened versions, the one in which each channel stays most like itself.
+    """
+    correlation, scale = _correlation(covariance)
+    values, vectors = np.linalg.eigh(correlation)
+    # What copies of a channel share has no direction of its own to be blown up.
+    root = (vectors / np.sqrt(np.maximum(values, 1e-3))) @ vectors.T
+    return root * np.outer(scale, 1 / scale)
+
+
 def _correlation(covariance: Matrix) -> tuple[Matrix, Matrix]:
     """Correlations with a ridge of `RIDGE`, and the standard deviations (1 for a flat channel).
 
@@ -75,11 +89,13 @@ def _correlation(covariance: Matrix) -> tuple[Matrix, Matrix]:
 
 
 #: Methods by name: covariance of the kept channels (channels × channels) to M (the same).
-METHODS: dict[str, Callable[[Matrix], Matrix]] = {"ridge": ridge, "war": war, "car": car, "none": none}
+METHODS: dict[str, Callable[[Matrix], Matrix]] = {
+    "ridge": ridge, "war": war, "car": car, "whiten": whiten, "none": none,
+}  # fmt: skip
 #: The one that is taken where none is named.
 DEFAULT = "ridge"
 #: Those that want `labsched.ephys.covariance.robust`; the others take that of the samples as they are.
-OF_THE_BAND = frozenset({"ridge"})
+OF_THE_BAND = frozenset({"ridge", "whiten"})
 
 
 def matrix(method: str, covariance: Matrix, together: Sequence[int] = ()) -> Matrix:

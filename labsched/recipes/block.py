@@ -9,7 +9,7 @@ from labsched.errors import BadRequest
 
 RECIPE = "sort"
 KILLED = (137, 143)  # by KILL or TERM: what the science itself says of its input would only be said again
-REFERENCES = ("ridge", "war", "car", "none")
+REFERENCES = ("ridge", "war", "car", "whiten", "none")
 BAD_CHANNELS = ("warn", "refuse", "omit", "off")
 _PART = re.compile(r"[\w+=@,%][\w .+=@,%-]*")
 

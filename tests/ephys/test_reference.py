@@ -52,6 +52,27 @@ def test_war_is_accurate_where_one_channel_is_a_thousand_times_louder():
     assert np.std(found[0]) == pytest.approx(np.std(alone[0]), rel=0.001)
 
 
+def test_whiten_leaves_no_correlation_and_every_channel_its_size():
+    draw = np.random.default_rng(5)
+    data = draw.standard_normal((8, 8)) @ draw.standard_normal((8, 20000)) * np.arange(1, 9)[:, None] + 100
+    covariance = np.cov(data)
+    matrix = reference.matrix("whiten", covariance)
+    found = np.cov(matrix @ data)
+    np.testing.assert_allclose(np.sqrt(np.diag(found)), np.sqrt(np.diag(covariance)), rtol=1e-3)
+    np.testing.assert_allclose(np.corrcoef(matrix @ data), np.eye(8), atol=2e-3)
+    assert (np.diag(matrix) > 0).all()  # each is still itself
+
+
+def test_whiten_survives_flat_and_copied_channels_and_leaves_a_lone_one():
+    data = noise(1000, 4).astype(float)
+    data[1] = 3.0
+    data[3] = data[2]
+    matrix = reference.matrix("whiten", np.cov(data))
+    assert np.isfinite(matrix).all() and np.abs(matrix).max() < 40
+    np.testing.assert_allclose(matrix[1], [0, 1, 0, 0], atol=1e-5)
+    np.testing.assert_allclose(reference.matrix("whiten", np.array([[4.0]])), [[1.0]], rtol=1e-5)
+
+
 def test_ridge_takes_the_common_noise_and_leaves_a_spike_that_neighbours_see():
     draw = np.random.default_rng(2)
     common, own = draw.standard_normal(40000), draw.standard_normal((16, 40000))
@@ -94,5 +115,5 @@ def test_ridge_narrows_spikes_more_where_shanks_are_small():
 
 
 def test_an_unknown_reference_lists_those_there_are():
-    with pytest.raises(EphysError, match="unknown reference 'median': it is one of ridge, war, car, none"):
+    with pytest.raises(EphysError, match="unknown reference 'median': it is one of ridge, war, car, whiten, none"):
         reference.check("median")
