@@ -97,7 +97,8 @@ def refused(path: Path, text: str | bytes) -> str:
         ),
         (
             "[sort]\nreference = 'best'",
-            "the configuration FILE, line 2, [sort]: there is no reference 'best'; known are ridge, war, car, whiten, none",
+            "the configuration FILE, line 2, [sort]: there is no reference 'best'; "
+            "known are ridge, war, car, whiten, none",
         ),
         (
             "[sort]\nformat = 'mat'",

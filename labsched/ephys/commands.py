@@ -47,7 +47,7 @@ def denoise(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--reference",
         default=None,
-        help="ridge (regression on the others with a strong ridge; default), war (without), car (their mean), whiten or none",
+        help="ridge (a regression on the others, shrunk; default), war (not shrunk), car (their mean), whiten, none",
     )
     parser.add_argument(
         "--band", default="none", metavar="LOW,HIGH", help="a zero-phase band-pass before it, Hz, or none (default)"
