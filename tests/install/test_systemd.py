@@ -227,7 +227,7 @@ def test_an_ordinary_user_has_a_block_sorted_under_the_service(lab: Booted) -> N
     places = 'source = "/data/mat/{block}"\ntarget = "/data/phy/{block}"\nprobe = "/data/mat/site01.rig.toml"\n'
     config.write_text(config.read_text().replace("[sort]\n", f"[sort]\n{places}"))
     lab.run("systemctl reload labsched.service")
-    job = lab.run("labsched submit site01 -q", user="anna").strip()
+    job = lab.run("labsched submit site01 --omit Port_10,Port_16 -q", user="anna").strip()
     said = lab.run(f"labsched wait {job} || labsched logs {job}", user="anna", code=None, seconds=900)
     assert json.loads(lab.run(f"labsched show {job} --json", user="anna"))["outcome"] == "succeeded", said
     assert "site01" in lab.run("labsched status -a", user="bela")
