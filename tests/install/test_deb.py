@@ -122,7 +122,8 @@ def test_an_ordinary_user_of_the_group_has_a_block_sorted(
         "/opt/labsched/venv/bin/python -W ignore -m labsched.ephys synth /data/mat --name site01 --seconds 20",
         user="anna",
     )
-    number = installed.run("labsched submit site01 --probe /data/mat/site01.rig.toml --omit Port_10,Port_16 -q", user="anna").strip()
+    words = "labsched submit site01 --probe /data/mat/site01.rig.toml --omit Port_10,Port_16 -q"
+    number = installed.run(words, user="anna").strip()
     said = installed.run(f"labsched wait {number} || labsched logs {number}", user="anna", code=None, seconds=900)
     shown = installed.run(f"labsched show {number} --json", user="bela")
     assert '"outcome":"succeeded"' in shown.replace(" ", ""), said
