@@ -9,12 +9,17 @@ from pathlib import Path
 
 from labsched.core.model import Ended, Fact, Returned
 from labsched.core.states import Outcome
-from labsched.engines import rundir
+from labsched.engines import rundir, shim
 from labsched.engines.base import Order
+from labsched.store import followers
 from tests.engines.place import Place, place, until
 
 TRIES = 40  # a command that is to end at once may take long on a busy machine; then what follows is given back
 LONG = ("sleep", "600")
+
+
+def test_what_the_queue_takes_for_quick_is_what_a_shim_does_not_announce() -> None:
+    assert followers.QUICK_S == shim.BEGAN_S
 
 
 def last(it: Place, order: Order) -> Fact | None:
