@@ -35,12 +35,8 @@ def examine(source: Path, paths: Sequence[Path], omit: Collection[str], stream: 
                 "every file, or take out the file that belongs to another block"
             )
     files.sort(key=lambda each: (_start(each), natural(each.path.name)))
-    others = sorted({name for file in files for name in file.others}, key=natural)
-    if others:
-        notes.append(f"not waveforms, left out: {', '.join(others)}")
     strange = sorted({w.units for g in groups for w in g if w.label in kept and not survey.known(w.units)})
-    if strange:
-        notes.append(f"unknown units {', '.join(repr(unit) for unit in strange)}: taken for volts")
+    notes += survey.notes_on((name for file in files for name in file.others), strange)
     return Source(
         path=source,
         files=tuple(file.path for file in files),

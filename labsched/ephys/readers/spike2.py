@@ -34,13 +34,9 @@ def examine(source: Path, files: Sequence[Path], omit: Collection[str]) -> Sourc
     rate = survey.rate_of(exports, kept)
     used = {export.path for export in exports}
     notes = [f"{path.name} has no waveform channel: left out" for path in files if path not in used]
-    others = sorted({name for export in exports for name in export.others}, key=natural)
-    if others:
-        notes.append(f"not waveforms, left out: {', '.join(others)}")
     waves = [export.waves[label] for export in exports for label in kept]
     strange = sorted({wave.units for wave in waves if wave.units and not survey.known(wave.units)})
-    if strange:
-        notes.append(f"unknown units {', '.join(strange)}: taken for volts")
+    notes += survey.notes_on((name for export in exports for name in export.others), strange)
     return Source(
         path=source,
         files=tuple(export.path for export in exports),

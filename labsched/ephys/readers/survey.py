@@ -7,7 +7,7 @@ exported as a waveform have `values` as well (0 and 1, double) but no `scale`, `
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,6 +171,16 @@ def _wave(path: Path, label: str, struct: Struct) -> Wave:
 def known(units: str) -> bool:
     """Whether a unit is one of a voltage."""
     return plain_unit(units) in MICROVOLTS
+
+
+def notes_on(others: Iterable[str], strange: Sequence[str]) -> list[str]:
+    """What people are told of what is no waveform, and of units that nobody knows."""
+    notes = []
+    if names := sorted(set(others), key=natural):
+        notes.append(f"not waveforms, left out: {', '.join(names)}")
+    if strange:
+        notes.append(f"unknown units {', '.join(map(repr, strange))}: taken for volts")
+    return notes
 
 
 def plain_unit(units: str) -> str:
