@@ -31,7 +31,7 @@ def test_verbs_and_options_are_completed(labsched: Labsched) -> None:
     assert complete(labsched, "labsched st") == ["status"]
     assert sorted(complete(labsched, "labsched pool ")) == ["pause", "resume", "set"]
     assert complete(labsched, "labsched submit --ref") == ["--reference"]
-    assert complete(labsched, "labsched submit --reference w") == ["war"]
+    assert complete(labsched, "labsched submit --reference w") == ["war", "whiten"]
 
 
 def test_jobs_pools_and_blocks_are_completed_with_what_there_is(scratch: Path, labsched: Labsched) -> None:

@@ -1,5 +1,6 @@
 """The storm: processes of two users and an admin send requests at once; and what must be true afterwards."""
 
+import contextlib
 import json
 import os
 import re
@@ -128,7 +129,10 @@ def resident(it: World) -> int:
 def _open(it: World) -> Counter[str]:
     """What the daemon's descriptors are of."""
     assert it.process is not None
-    found = (os.readlink(path) for path in Path(f"/proc/{it.process.pid}/fd").iterdir())  # noqa: PTH115
+    found = []
+    for path in Path(f"/proc/{it.process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+            found.append(os.readlink(path))  # noqa: PTH115
     return Counter(backup.QUEUE if what.endswith(backup.QUEUE) else re.sub(r"\d+", "N", what) for what in found)
 
 
