@@ -1,0 +1,1 @@
+"""What came of a sorting: its units read back, their quality, and labels."""
