@@ -13,6 +13,7 @@ VERBS = {
     "inspect": "labsched.ephys.inspect.command:main",
     "evaluate": "labsched.ephys.evaluate:main",
     "klusta": "labsched.ephys.klusta.command:main",
+    "metrics": "labsched.ephys.qc.command:main",
     "synth": "labsched.ephys.synth:main",
 }
 

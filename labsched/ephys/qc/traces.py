@@ -64,8 +64,8 @@ class Traces:
             raw -= raw.mean(axis=2, keepdims=True)
             yield which, raw @ operator
 
-    def noise(self, columns: NDArray[np.int64], seed: int = 0) -> Floats:
-        """Each channel's noise (µV): the median absolute deviation of random chunks over 0.6745."""
+    def noise(self, columns: NDArray[np.int64], seed: int = 0) -> tuple[Floats, Floats]:
+        """Each channel's noise (µV) in random chunks: (median absolute deviation over 0.6745, standard deviation)."""
         draw = np.random.Generator(np.random.PCG64(seed))
         size = min(NOISE_SAMPLES, len(self.data))
         count = min(NOISE_CHUNKS, max(1, len(self.data) // size))
@@ -73,7 +73,8 @@ class Traces:
         pieces = [self.chunk(int(start), int(start) + size, columns) for start in starts]
         joined = np.concatenate(pieces)
         middle = np.median(joined, axis=0)
-        return np.asarray(np.median(np.abs(joined - middle), axis=0) / 0.6744897501960817, dtype=np.float32)
+        robust = np.median(np.abs(joined - middle), axis=0) / 0.6744897501960817
+        return robust.astype(np.float32), joined.std(axis=0)
 
     def chunk(self, start: int, stop: int, columns: NDArray[np.int64]) -> Floats:
         """Samples ``start`` to ``stop`` of some channels, band-passed, in µV (samples × channels)."""

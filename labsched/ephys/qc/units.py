@@ -30,10 +30,11 @@ FEATURES = 500
 class Shank:
     """One shank (t: time, c: its channels, n: its spikes).
 
-    ``columns`` are its channels' columns in the data and ``labels`` their names; ``positions`` (c × 2) in µm;
-    ``noise`` (c) in µV, robust; ``samples`` (n, rising) and ``clusters`` (n) are the spikes; ``rows`` (n) where each
-    stands in the .kwik and .kwx; ``depths`` (n × 2, µm) where each was, by its features (see `places`). Of a sample of
-    the spikes (m): ``picked`` (m), which; ``features`` (m × c × f).
+    ``columns`` are its channels' columns in the data and ``labels`` their names; ``positions`` (c × 2) in µm; ``noise``
+    (c, robust) and ``spread`` (c, the standard deviation, spikes and all) in µV. ``samples`` (n, rising) and
+    ``clusters`` (n) are the spikes; ``rows`` (n) where each stands in the .kwik and .kwx; ``depths`` (n × 2, µm) where
+    each was, by its features (see `places`). Of a sample of the spikes (m): ``picked`` (m), which; ``features``
+    (m × c × f).
     """
 
     number: int
@@ -41,6 +42,7 @@ class Shank:
     labels: tuple[str, ...]
     positions: Floats
     noise: Floats = field(repr=False)
+    spread: Floats = field(repr=False)
     samples: Ints = field(repr=False)
     clusters: Ints = field(repr=False)
     rows: Ints = field(repr=False)
@@ -148,12 +150,15 @@ def _shank(data: Input, found: clusters.Found, traces: Traces | None) -> Shank:
     labels: Any = data.note.get("labels") or ()
     picked = _picked(found)
     depths, features = places.read(data.folder / f"{data.name}.kwx", found, picked)
+    none = np.zeros(len(columns), dtype=np.float32)
+    noise, deviation = traces.noise(columns) if traces and len(columns) else (none, none)
     return Shank(
         found.number,
         columns,
         tuple(str(labels[k]) if k < len(labels) else str(k) for k in columns),
         found.positions,
-        traces.noise(columns) if traces and len(columns) else np.zeros(len(columns), dtype=np.float32),
+        noise,
+        deviation,
         found.samples,
         found.clusters,
         found.rows,
