@@ -12,6 +12,7 @@ VERBS = {
     "denoise": "labsched.ephys.commands:denoise",
     "inspect": "labsched.ephys.inspect.command:main",
     "evaluate": "labsched.ephys.evaluate:main",
+    "export": "labsched.ephys.export.command:main",
     "klusta": "labsched.ephys.klusta.command:main",
     "metrics": "labsched.ephys.qc.command:main",
     "synth": "labsched.ephys.synth:main",

@@ -98,8 +98,9 @@ def sd_ratio(
 
 def _apart(samples: Ints, reach: int) -> Ints:
     """Indices of the spikes that remain when each one removes those within `reach` samples after it."""
+    following = np.searchsorted(samples, samples + reach, side="right").tolist()
     kept, at = [], 0
-    while at < len(samples):
+    while at < len(following):
         kept.append(at)
-        at = int(np.searchsorted(samples, samples[at] + reach, side="right"))
+        at = following[at]
     return np.array(kept, dtype=np.int64)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--name", required=True, help="name of the block")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     asked = parser.parse_args(list(words))
+    # matrices are small here: threads of the linear algebra would wait for each other. It reads this on import.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(variable, "1")
     from .write import counted, measure
 
     rows = measure(asked.target, asked.name, say=lambda line: None)

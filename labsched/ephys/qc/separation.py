@@ -87,8 +87,8 @@ def mahalanobis(mine: Doubles, others: Doubles) -> tuple[float, float]:
 def d_prime(mine: Doubles, others: Doubles) -> float:
     """How far apart the two are along Fisher's discriminant, in standard deviations: Hill et al. 2011, J Neurosci
     31:8699."""
-    within = np.concatenate([mine - mine.mean(axis=0), others - others.mean(axis=0)])
-    way = np.linalg.pinv(within.T @ within, hermitian=True) @ (mine.mean(axis=0) - others.mean(axis=0))
+    a, b = mine - mine.mean(axis=0), others - others.mean(axis=0)
+    way = np.linalg.pinv(a.T @ a + b.T @ b, hermitian=True) @ (mine.mean(axis=0) - others.mean(axis=0))
     one, two = mine @ way, others @ way
     spread = math.sqrt((one.var() + two.var()) / 2)
     return float(one.mean() - two.mean()) / spread if spread > 0 else NAN

@@ -1,6 +1,7 @@
 """The de-noised samples, read here and there: snippets around spikes, band-passed as klusta did, in µV."""
 
 import math
+import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,18 +18,21 @@ Floats = NDArray[np.float32]
 MARGIN_S = 0.006
 #: Noise is measured on so many chunks of so many samples, as SpikeInterface does.
 NOISE_CHUNKS, NOISE_SAMPLES = 20, 10_000
-#: So many int16 values are gathered at once: the bound of the memory that this takes.
-AT_ONCE = 4_000_000
+#: So many values are gathered at once, and snippets: the bound of the memory, with the pages of the file around them.
+AT_ONCE, SNIPPETS = 4_000_000, 1000
 
 
 @dataclass(frozen=True)
 class Traces:
-    """All samples, mapped (samples × channels, int16): only what is touched is read.
+    """All samples, mapped (samples × channels, int16): only what is touched is read, and it is let go again.
 
-    ``gain`` is in µV a bit; ``low``, ``high`` (Hz) and ``order`` are those of klusta's own filter.
+    ``pages`` is the map itself and ``offset`` (bytes) where in the file the samples begin. ``gain`` is in µV a bit;
+    ``low``, ``high`` (Hz) and ``order`` are those of klusta's own filter.
     """
 
     data: NDArray[np.int16] = field(repr=False)
+    pages: mmap.mmap = field(repr=False)
+    offset: int
     rate: float
     gain: float
     low: float
@@ -53,7 +57,7 @@ class Traces:
         width = before + after
         operator = self.operator(width)
         reach = np.arange(-before - self.margin, after + self.margin)
-        batch = max(1, AT_ONCE // (len(reach) * len(columns)))
+        batch = min(max(1, AT_ONCE // (len(reach) * len(columns))), SNIPPETS)
         for begin in range(0, len(samples), batch):
             which = slice(begin, min(begin + batch, len(samples)))
             rows = np.clip(samples[which, None] + reach, 0, len(self.data) - 1)
@@ -62,6 +66,7 @@ class Traces:
                 raw[:, k] = self.data[rows, column]
             # a constant is nothing to a band-pass; taken off before, it costs no digits
             raw -= raw.mean(axis=2, keepdims=True)
+            self.forget()
             yield which, raw @ operator
 
     def noise(self, columns: NDArray[np.int64], seed: int = 0) -> tuple[Floats, Floats]:
@@ -76,12 +81,17 @@ class Traces:
         robust = np.median(np.abs(joined - middle), axis=0) / 0.6744897501960817
         return robust.astype(np.float32), joined.std(axis=0)
 
+    def forget(self) -> None:
+        """Let go of the pages that were read: they stay in the system's cache, and count no longer as our memory."""
+        self.pages.madvise(mmap.MADV_DONTNEED)
+
     def chunk(self, start: int, stop: int, columns: NDArray[np.int64]) -> Floats:
         """Samples ``start`` to ``stop`` of some channels, band-passed, in µV (samples × channels)."""
         from scipy.signal import sosfiltfilt
 
         first, last = max(0, start - self.margin), min(len(self.data), stop + self.margin)
         raw = self.data[first:last][:, columns].astype(np.float64)
+        self.forget()
         pad = min(3 * self.margin, len(raw) - 1)
         filtered = sosfiltfilt(_sos(self.rate, self.low, self.high, self.order), raw, axis=0, padlen=pad)
         return np.asarray(filtered[start - first : stop - first] * self.gain, dtype=np.float32)
@@ -114,17 +124,20 @@ def open_traces(data: Input) -> Traces:
         raise EphysError(f"{data.name} has {len(data.raw)} raw data files, and one is expected: run both stages again")
     path = data.raw[0]
     try:
-        mapped = _kwd(path) if path.name.endswith(".kwd") else _flat(path, data.channels, data.dtype)
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        offset, shape, dtype = _kwd(path) if path.name.endswith(".kwd") else _flat(path, data.channels, data.dtype)
+        with path.open("rb") as file:
+            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        samples: NDArray[np.int16] = np.ndarray(shape, dtype, pages, offset)
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
         said = " ".join(str(error).split())
         raise EphysError(f"{path} cannot be read ({said}): run the denoise stage again") from None
-    if mapped.shape[1] != data.channels:
-        raise EphysError(
-            f"{path} has {mapped.shape[1]} channels and {data.name}.prm says {data.channels}: mend the .prm"
-        )
+    if shape[1] != data.channels:
+        raise EphysError(f"{path} has {shape[1]} channels and {data.name}.prm says {data.channels}: mend the .prm")
     detect = data.params.spikedetekt
     return Traces(
-        mapped,
+        samples,
+        pages,
+        offset,
         data.rate,
         data.gain or 1.0,
         detect.filter_low,
@@ -133,13 +146,13 @@ def open_traces(data: Input) -> Traces:
     )
 
 
-def _flat(path: Path, channels: int, dtype: str) -> NDArray[np.int16]:
-    size = path.stat().st_size // (channels * np.dtype(dtype).itemsize)
-    return np.memmap(path, dtype=np.dtype(dtype), mode="r", shape=(size, channels))
+def _flat(path: Path, channels: int, name: str) -> tuple[int, tuple[int, int], np.dtype]:
+    dtype = np.dtype(name)
+    return 0, (path.stat().st_size // (channels * dtype.itemsize), channels), dtype
 
 
-def _kwd(path: Path) -> NDArray[np.int16]:
-    """Our own .kwd has its samples in one piece: where they begin, and how many there are."""
+def _kwd(path: Path) -> tuple[int, tuple[int, int], np.dtype]:
+    """Our own .kwd has its samples in one piece: where they begin (bytes), their shape and type."""
     import h5py
 
     with h5py.File(path, "r") as file:
@@ -148,6 +161,6 @@ def _kwd(path: Path) -> NDArray[np.int16]:
             raise ValueError(f"it has {len(names)} recordings where one is expected")
         data = file["recordings"][names[0]]["data"]
         offset, shape, dtype = data.id.get_offset(), data.shape, data.dtype
-        if offset is None:
-            raise ValueError("its samples are not in one piece")
-    return np.memmap(path, dtype=dtype, mode="r", shape=shape, offset=offset)
+    if offset is None:
+        raise ValueError("its samples are not in one piece")
+    return int(offset), (int(shape[0]), int(shape[1])), dtype
