@@ -15,6 +15,7 @@ VERBS = {
     "export": "labsched.ephys.export.command:main",
     "klusta": "labsched.ephys.klusta.command:main",
     "metrics": "labsched.ephys.qc.command:main",
+    "report": "labsched.ephys.report.command:main",
     "synth": "labsched.ephys.synth:main",
 }
 

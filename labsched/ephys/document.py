@@ -67,6 +67,7 @@ def facts(
         "outputs": {final.name: where.partial(final).stat().st_size for final in (where.data, where.prb, where.prm)},
         "source": str(source.path.resolve()),
         "source_format": recording.format,
+        "stream": source.stream,
         "inputs": [
             {
                 "file": _named(each.path, source.path),
@@ -81,6 +82,10 @@ def facts(
         "notes": [*recording.notes, *layout.notes],
         "probe": layout.probe,
         "groups": {str(group.number): list(group.labels) for group in layout.groups},
+        "sites": dict(zip(layout.labels, layout.sites, strict=False)),
+        "omitted_sites": {
+            label: {"site": site.id, "shank": site.group, "x": site.x, "y": site.y} for label, site in layout.left_out
+        },
         "rate_hz": recording.rate,
         "n_samples": recording.n_samples,
         "duration_s": recording.duration_s,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import EphysError
 from ..progress import report
+from ..report import after, complete
 from . import result
 from .params import Params, parse_settings
 from .place import clear, publish, room, workplace
@@ -50,6 +51,7 @@ def sort(
     with workplace(folder, name) as work:
         if not overwrite and (done := finished(data, params, None if stock else seed)):
             say(f"{name} is sorted already, from the same data with the same parameters: nothing to do")
+            complete(folder, name, say)
             report(1.0, done.note())
             return done
         clear(data, overwrite, say)
@@ -73,6 +75,8 @@ def sort(
         result.settle(work, name, folder)
         sorting = Sorting(name, *paths(data), shanks, warnings, round(time.monotonic() - started, 3))
         publish(work, sorting, summary(work, sorting, data, params, seed, threads, stock))
+    report(1.0, "metrics and report")
+    after(folder, name, say)
     report(1.0, sorting.note())
     return sorting
 

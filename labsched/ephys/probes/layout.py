@@ -52,7 +52,7 @@ class Layout:
 
     ``labels`` are the kept labels in data order, ``sites`` the probe's site of each, ``groups`` the shanks that still
     have channels, and ``notes`` what a person should know (a shank that lost all its sites, an assumed geometry);
-    ``known`` is False where the places are assumed.
+    ``known`` is False where the places are assumed; ``left_out`` says where the omitted channels lie.
     """
 
     labels: tuple[str, ...]
@@ -61,6 +61,7 @@ class Layout:
     probe: str = ""
     notes: tuple[str, ...] = ()
     known: bool = True
+    left_out: tuple[tuple[str, Site], ...] = ()
 
     @property
     def together(self) -> tuple[int, ...]:

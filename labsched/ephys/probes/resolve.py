@@ -129,7 +129,8 @@ def _layout(
                 sites=tuple(site.id for site in left),
             )
         )
-    return Layout(tuple(kept), tuple(groups), tuple(where[label].id for label in kept), name, notes)
+    left_out = tuple((label, site) for label, site in where.items() if label not in kept)
+    return Layout(tuple(kept), tuple(groups), tuple(where[label].id for label in kept), name, notes, left_out=left_out)
 
 
 def _ordered(a: int, b: int) -> tuple[int, int]:

@@ -30,7 +30,7 @@ def names(folder) -> set[str]:
 
 
 GIVEN = {"b.dat", "b.prb", "b.prm", "b.denoise.json", "probe.prb"}
-MADE = {"b.kwik", "b.kwx", "b.sorting.json"}
+MADE = {"b.kwik", "b.kwx", "b.sorting.json", "b.metrics.csv", "b.metrics.json", "b.report.html"}
 
 
 def command(folder, *more: str, **environment: str) -> subprocess.Popen[str]:
