@@ -11,6 +11,15 @@ setup(
             depends=["labsched/ephys/kernels/loops.h"],
             extra_compile_args=["-std=gnu11", "-O3", "-g0", "-fno-math-errno", "-fno-trapping-math"],
             py_limited_api=True,
-        )
+        ),
+        # Sums to the last bit as KlustaKwik2 forms them: a product is never fused with a sum.
+        Extension(
+            "labsched.ephys.kernels._mixture",
+            sources=["labsched/ephys/kernels/mixture.c"],
+            depends=["labsched/ephys/kernels/mixture.h"],
+            extra_compile_args=["-std=gnu11", "-O3", "-g0", "-ffp-contract=off", "-fno-math-errno"],
+            libraries=["m"],
+            py_limited_api=True,
+        ),
     ]
 )
