@@ -1,16 +1,14 @@
 """The process that klusta runs in: ``python -m labsched.ephys.klusta.child NAME.prm --seed 1 --parent PID``.
 
-It patches what needs patching, seeds every shank, and hands over to klusta's own command line.
+It patches what needs patching, has klusta's own command line detect the spikes, and clusters each shank with a seed.
 """
 
 import argparse
 import ctypes
 import os
-import random
 import signal
 import sys
 import warnings
-from typing import Any
 
 PR_SET_PDEATHSIG = 1
 MISSING = 69
@@ -23,9 +21,10 @@ def main() -> int:
     parser.add_argument("prm")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--parent", type=int, required=True)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--stock", action="store_true")
     asked = parser.parse_args()
-    _die_with(asked.parent)
+    die_with(asked.parent)
     # klusta is of 2017: what it does is deprecated, and said to be, thousands of times
     warnings.simplefilter("ignore")
     try:
@@ -36,28 +35,32 @@ def main() -> int:
     except ImportError as error:
         print(f"klusta cannot be imported: {error}", file=sys.stderr, flush=True)
         return MISSING
-    if not asked.stock:
-        _seeded(launch, asked.seed)
-    launch.main(args=[asked.prm, "--debug"], standalone_mode=False)
+    if asked.stock:
+        launch.main(args=[asked.prm, "--debug"], standalone_mode=False)
+        return 0
+    launch.main(args=[asked.prm, "--detect-only", "--debug"], standalone_mode=False)
+    return _cluster(asked.prm, asked.threads, asked.seed)
+
+
+def _cluster(prm: str, threads: int, seed: int) -> int:
+    """Cluster all shanks of the .kwik that detection has left."""
+    from klusta.utils import _read_python  # type: ignore[import-untyped]
+
+    from .clustering import run
+
+    table = _read_python(prm)
+    try:
+        run.run(f"{table['experiment_name']}.kwik", threads, seed, options=table.get("klustakwik2", {}))
+    except run.Failed as failed:
+        code = int(failed.args[0])
+        if code == -signal.SIGKILL:
+            print("a shank's process was killed", flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return code if code > 0 else 128 - code
     return 0
 
 
-def _seeded(launch: Any, seed: int) -> None:
-    """Seed both sources that KlustaKwik2 draws from before each shank, so its result depends on nothing else."""
-    import numpy as np
-
-    cluster = launch.cluster
-
-    def wrapped(model: Any, *args: Any, **kwargs: Any) -> Any:
-        mine = (seed * 1_000_003 + int(model.channel_group)) % 2**32
-        random.seed(mine)
-        np.random.seed(mine)
-        return cluster(model, *args, **kwargs)
-
-    launch.cluster = wrapped
-
-
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Have the kernel end us when our parent ends, however it does."""
     try:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

@@ -25,6 +25,7 @@ class Stopped(Exception):
 def klusta(work: Path, name: str, threads: int, seed: int, stock: bool, say: Callable[[str], None]) -> None:
     """Run the child to its end, whatever that is; returns only if it exited 0."""
     command = [sys.executable, "-m", "labsched.ephys.klusta.child", f"{name}.prm", "--seed", str(seed)]
+    command += ["--threads", str(threads)]
     command += ["--parent", str(os.getpid())] + (["--stock"] if stock else [])
     count = str(threads)
     limits = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS")

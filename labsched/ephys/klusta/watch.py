@@ -1,10 +1,12 @@
-"""What klusta says while it works, as lines for the log and as a fraction for people."""
+"""What klusta and the shanks' processes say while they work, as lines for the log and as a fraction for people."""
 
 import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
+
+from .clustering.heard import Heard
 
 #: Where each of klusta's steps begins and how much of the whole it is, as measured on several recordings.
 STEPS = {
@@ -34,6 +36,7 @@ class Watch:
     now: int | None = None
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=80))
     shown: tuple[str, int] = ("", -1)
+    clustering: Heard = field(default_factory=Heard)
 
     def hear(self, line: str) -> str | None:
         """Take in one line; returns it if it belongs in the log (of a bar, one line each ten percent)."""
@@ -41,7 +44,9 @@ class Watch:
             return self._bar(line, bar["step"].strip(), int(bar["done"]), int(bar["total"]))
         if line.strip():
             self.tail.append(line)
-        if found := FOUND.search(line):
+        if self.clustering.hear(line):
+            self._say(CLUSTERING + (0.99 - CLUSTERING) * self.clustering.fraction(), self.clustering.message())
+        elif found := FOUND.search(line):
             self.spikes = {int(m["group"]): int(m["spikes"]) for m in COUNT.finditer(found["counts"])}
             self._say(CLUSTERING, f"{sum(self.spikes.values()):,} spikes detected")
         elif shank := SHANK.search(line):

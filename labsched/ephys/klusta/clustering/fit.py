@@ -103,7 +103,9 @@ def _iterate(model: Model, progress: Progress, draws: np.random.RandomState, rec
     if recurse and progress.until_split <= 0:
         did_split = try_splits(model, draws)
         progress.until_split = int(options.split_every)
-    progress.ended = bool((count == 0 and was_full and not did_split) or (count < options.break_fraction * n and was_full))
+    progress.ended = bool(
+        (count == 0 and was_full and not did_split) or (count < options.break_fraction * n and was_full)
+    )
 
 
 def try_splits(model: Model, draws: np.random.RandomState) -> bool:

@@ -4,13 +4,15 @@ Algorithm: S. N. Kadir, D. F. M. Goodman, K. D. Harris, "High-dimensional cluste
 algorithm", Neural Computation 26 (2014). Cluster 0 is the noise and cluster 1 multi-unit activity, where they are kept.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.linalg import LinAlgError
 from numpy.typing import NDArray
 
 from ...kernels import mixture
@@ -53,13 +55,19 @@ class Threads:
             work(0, n)
             return
         edges = [n * k // count for k in range(count + 1)]
-        self.every(work, zip(edges, edges[1:], strict=False))
+        self.every(work, pairwise(edges))
 
     def every(self, work: Callable[..., Any], items: Iterable[tuple[Any, ...]]) -> list[Any]:
         """The results of ``work(*item)``."""
         if self.pool is None:
             return [work(*item) for item in items]
         return [future.result() for future in [self.pool.submit(work, *item) for item in items]]
+
+    def more(self, count: int) -> None:
+        """Use so many from now on, if that is more."""
+        if count > self.count:
+            self.close()
+            self.count, self.pool = count, ThreadPoolExecutor(count)
 
     def close(self) -> None:
         """End the threads."""
@@ -235,16 +243,17 @@ class Model:
     def _bound(self, gaussians: list[Gaussian], own: Whole) -> Reals | None:
         if len(gaussians) < 2 or (self.second and self.hint is None):
             return None
-        bound = np.full(len(own), np.inf)
+        bound, after = np.full(len(own), np.inf), np.full(len(own), np.inf)
         for each in gaussians:
             self._likelihood(each, self.within(each.number), bound)
         if not self.second:
             return bound
-        assert self.hint is not None
+        assert self.hint is not None and self.best is not None
         hinted = np.where(self.hint == own, -1, self.hint)
+        if self.noise:  # so far it is all that there is, the same for every spike
+            bound[own == 0] = after[hinted == 0] = self.best[0]
         order = np.argsort(hinted)
         starts = np.searchsorted(hinted[order], np.arange(self.count + 1))
-        after = np.full(len(own), np.inf)
         for each in gaussians:
             self._likelihood(each, order[starts[each.number] : starts[each.number + 1]], after)
         return np.maximum(bound, after)
@@ -257,7 +266,7 @@ class Model:
             values = np.zeros(n)
             self._likelihood(each, None, values)
             self._settle(None, values, each.number)
-            if collecting:
+            if collecting and self.old_best is not None:
                 near = np.flatnonzero(values - self.old_best <= options.dist_thresh)
                 self.candidates[each.number] = near
                 found += len(near)
@@ -348,7 +357,7 @@ def gaussian(
     if len(unmasked):
         inverse[unmasked] = np.sum(mixture.inverse_squares(block, unmasked, features), axis=1)
     addition = log_root_det - np.log(weight) + 0.5 * np.log(2 * np.pi) * features
-    root = block[np.tril_indices(len(unmasked))]
+    root = block[_lower(len(unmasked))]
     c = mixture.Cluster(
         cluster, len(unmasked),
         *(each.ctypes.data for each in (unmasked, mean, root, diagonal, inverse)), addition,
@@ -356,8 +365,12 @@ def gaussian(
     return Gaussian(cluster, mean, unmasked, root, diagonal, inverse, float(addition), c)
 
 
+@lru_cache(maxsize=64)
+def _lower(count: int) -> tuple[Whole, Whole]:
+    rows, columns = np.tril_indices(count)
+    return rows, columns
+
+
 def digest(clusters: NDArray[np.int64]) -> bytes:
     """What tells one clustering from another."""
-    import hashlib
-
-    return hashlib.blake2b(clusters, digest_size=16).digest()
+    return hashlib.blake2b(clusters.tobytes(), digest_size=16).digest()

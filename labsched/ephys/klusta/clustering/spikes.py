@@ -99,7 +99,7 @@ def shared(which: Whole, offsets: Whole) -> tuple[Whole, Whole, Whole]:
     """Each set of unmasked features once, in the order of its bytes, and where each spike's begins and ends."""
     known: dict[bytes, int] = {}
     each = np.empty(len(offsets) - 1, dtype=np.int64)
-    raw, at = memoryview(which).cast("B"), (offsets * which.itemsize).tolist()
+    raw, at = memoryview(which.tobytes()), (offsets * which.itemsize).tolist()
     for p in range(len(each)):
         each[p] = known.setdefault(bytes(raw[at[p] : at[p + 1]]), len(known))
     keys = sorted(known)
