@@ -12,6 +12,8 @@ def apply() -> None:
     _numpy()
     _attributes()
     _masks()
+    _builtins()
+    _unwritten()
 
 
 def _numpy() -> None:
@@ -71,3 +73,22 @@ def _masks() -> None:
     reduce_masks_from_arrays.patched = True  # type: ignore[attr-defined]
     precomputations.reduce_masks_from_arrays = reduce_masks_from_arrays
     data.reduce_masks_from_arrays = reduce_masks_from_arrays
+
+
+def _builtins() -> None:
+    """Quick steps call Python's min and sum: numpy's have taken their names since 2.0, and refuse what they are given."""
+    from klustakwik2 import clustering
+    from klustakwik2.numerics.cylib import e_step
+
+    clustering.min = e_step.min = min
+    e_step.sum = sum
+
+
+def _unwritten() -> None:
+    """A split is judged by a score that KlustaKwik2 sums over memory which it has not written, for spikes in special
+    clusters: nearly always whole numbers, next to nothing as doubles. They are 0 then, whatever ran before.
+    """
+    import numpy as np
+    from klustakwik2 import clustering
+
+    clustering.empty = np.zeros

@@ -77,7 +77,7 @@ class Heard:
         return shank.iteration / (shank.iteration + self._left(shank)) if shank.begun else 0.0
 
     def _left(self, shank: Shank) -> float:
-        """Iterations that are left, as far as one can know: what is usual, and a third more of one that takes longer."""
+        """Iterations that are left: what is usual, and a third more of one that takes longer."""
         return max(self.usual - shank.iteration, shank.iteration / 3, 1.0)
 
     def seconds_left(self) -> float | None:
