@@ -76,7 +76,7 @@ def _masks() -> None:
 
 
 def _builtins() -> None:
-    """Quick steps call Python's min and sum: numpy's have taken their names since 2.0, and refuse what they are given."""
+    """Quick steps call Python's min and sum: numpy's have taken these names since, and refuse what they are given."""
     from klustakwik2 import clustering
     from klustakwik2.numerics.cylib import e_step
 
