@@ -19,6 +19,8 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "events": ("labsched.cli.events:events", "Print what changes, as it changes."),
         "history": ("labsched.cli.history:history", "List the jobs that have ended."),
         "pools": ("labsched.cli.pools:pools", "Show the pools and what is used of them."),
+        "open": ("labsched.cli.open:open_", "Look at a sorted block in phy."),
+        "export": ("labsched.cli.export:export", "Write a sorted block for phy, NWB or SpikeInterface."),
         "wait": ("labsched.cli.wait:wait", "Wait until jobs have ended; the exit code says how."),
     },
     "Change": {

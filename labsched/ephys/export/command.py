@@ -48,9 +48,11 @@ def export(folder: str | Path, name: str, to: str, *, overwrite: bool = False) -
 
     suffix, module, _ = FORMATS[to]
     writer = importlib.import_module(f".{module}", __package__)
-    found = load(folder, name)
-    final = found.folder / f"{name}{suffix}"
+    final = Path(folder).resolve() / f"{name}{suffix}"
+    if not final.parent.is_dir():
+        raise EphysError(f"there is no folder {folder}: correct the path")
     with made(final, overwrite) as partial:
+        found = load(folder, name)
         note = writer.write(found, table(found), partial)
     return final, note
 

@@ -20,7 +20,8 @@ def made(final: Path, overwrite: bool) -> Iterator[Path]:
         raise EphysError(
             f"{final} exists already, and what was done in it would be lost: move it away, or say --overwrite"
         )
-    partial = final.with_name(f".{final.name}.partial-{os.getpid()}")
+    # the end of the name stays: pynwb goes by it
+    partial = final.with_name(f".partial-{os.getpid()}.{final.name}")
     aside = final.with_name(f".{final.name}.before-{os.getpid()}")
     try:
         _sweep(final)
@@ -44,8 +45,9 @@ def made(final: Path, overwrite: bool) -> Iterator[Path]:
 def _sweep(final: Path) -> None:
     """Remove what runs have left that are no more."""
     for left in final.parent.iterdir():
-        start, _, pid = left.name.rpartition("-")
-        if start == f".{final.name}.partial" and pid.isdecimal() and not Path(f"/proc/{pid}").exists():
+        pid, _, name = left.name.removeprefix(".partial-").partition(".")
+        ours = left.name.startswith(".partial-") and name == final.name
+        if ours and pid.isdecimal() and not Path(f"/proc/{pid}").exists():
             _remove(left)
 
 

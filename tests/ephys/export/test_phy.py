@@ -112,7 +112,7 @@ def test_an_export_that_fails_leaves_nothing(tmp_path):
 
 def test_what_a_dead_export_left_goes(tmp_path):
     made = block(tmp_path / "out", shanks=1, seconds=4.0)
-    left = made.folder / ".b.phy.partial-999999999"
+    left = made.folder / ".partial-999999999.b.phy"
     left.mkdir()
     export(made.folder, "b", "phy")
     assert not left.exists()
