@@ -15,6 +15,8 @@ PREFIX ?= /usr/local
 OPT ?= /opt/labsched
 SERVER := build/server
 REQUESTS ?= 100000
+# One more than processors, since tests wait a lot; each takes up to half a GB
+TESTERS ?= $(shell n=$$(nproc); echo $$((n < 8 ? n + 1 : 8)))
 SEED ?=
 VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' labsched/__init__.py)
 
@@ -30,7 +32,7 @@ demo: venv ## de-noise and sort a synthetic block with a daemon of its own, and 
 	@$(VENV)/bin/python examples/demo.py $(DEMO)
 
 test: venv $(TOOLS) ## all tests, those with the real klusta and the real daemon included
-	$(VENV)/bin/python -m pytest $(ARGS)
+	$(VENV)/bin/python -m pytest -n $(TESTERS) --dist loadfile $(ARGS)
 
 chaos: venv $(TOOLS) ## kill everything for SECONDS=60, SEED=1, and prove that nothing was lost
 	$(VENV)/bin/python -m tests.chaos --seed $(or $(SEED),1) --seconds $(or $(SECONDS),60) $(ARGS)

@@ -84,7 +84,7 @@ def test_a_dry_run_says_what_then_goes_also_of_chains_without_success(it: World,
     there = history(it)
     went = pruned(it, *words)
     assert said == went
-    assert len(there) - len(history(it)) == went["jobs"] >= 3
+    assert len(there) - len(history(it)) == went["jobs"] >= 1
 
 
 def test_by_age_and_by_size(it: World) -> None:
