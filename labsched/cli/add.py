@@ -15,7 +15,13 @@ from labsched.recipes import command, environ
 
 # The command's own options are not ours: what follows its first word is taken as it is.
 @click.command(context_settings={"allow_interspersed_args": False})
-@click.option("--need", "needs", multiple=True, metavar="POOL=N,...", help="Slots that it takes. Default: CPU=1.")
+@click.option(
+    "--need",
+    "needs",
+    multiple=True,
+    metavar="POOL=N,...",
+    help="Slots that it takes; CPU=1..8: one, or more if spare. Default: CPU=1.",
+)
 @click.option("--after", multiple=True, type=JOB, metavar="JOB", help="Start once JOB has succeeded (repeatable).")
 @click.option("--name", metavar="NAME", help="What to call it. Default: its command line.")
 @click.option("--time", "time_limit", type=TIME, metavar="TIME", help="End it after 90 (seconds), 15m, 8h, 2d, 1h30m.")
@@ -54,8 +60,11 @@ def add(
 
     The words of COMMAND are taken as they are; for pipes and redirections give a shell: -- sh -c 'a | b > c'. A
     file for --from has lines such as {"argv": ["python", "a.py"], "needs": {"GPU": 1}, "name": "a", "after": "b"};
-    also known are cwd, env, time, memory, retry, priority and hold. "after" is a number, a name in the same file, or a
-    list.
+    also known are up_to (slots), cwd, env, time, memory, retry, priority and hold. "after" is a number, a name in the
+    same file, or a list.
+
+    Without --need it takes one slot of CPU. With CPU=1..8 it gets what is spare when it starts, and LABSCHED_SLOTS_CPU
+    says how many it has.
 
     A command that exits with 75 asks to be tried later, and is, however often; with --retry, one that the kernel killed
     for want of memory is tried again with its pools for itself.
@@ -78,10 +87,12 @@ def add(
         order = [number for number, _ in found]
         queueing.send(client(), [job for _, job in found], env, as_json, quiet, order)
         return
+    slots = command.parse_needs(needs) if needs else None
     job = command.expand(
         argv,
         cwd=folder,
-        needs=command.parse_needs(needs) if needs else None,
+        needs=slots.needs if slots else None,
+        up_to=slots.up_to if slots else None,
         name=name,
         after=after,
         time_limit=time_limit,

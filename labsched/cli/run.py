@@ -18,6 +18,7 @@ from labsched.cli import queueing
 from labsched.cli.context import socket_option
 from labsched.cli.types import BLOCK
 from labsched.core import units
+from labsched.core.spare import variables
 from labsched.core.spec import StageSpec
 from labsched.errors import LabschedError, Refused
 from labsched.recipes import environ
@@ -96,7 +97,11 @@ def _run(stage: StageSpec, env: dict[str, str], grace: float) -> int:
     try:
         # A process group of its own, so that its end is ours to order; no terminal to read from.
         child = subprocess.Popen(
-            stage.argv, cwd=stage.cwd, env={**env, **stage.env}, stdin=subprocess.DEVNULL, process_group=0
+            stage.argv,
+            cwd=stage.cwd,
+            env={**env, **stage.env, **_slots(stage)},
+            stdin=subprocess.DEVNULL,
+            process_group=0,
         )
     except OSError as error:
         raise LabschedError(f"{stage.name} cannot be started: {error.strerror}: {error.filename}") from None
@@ -119,6 +124,12 @@ def _run(stage: StageSpec, env: dict[str, str], grace: float) -> int:
         raise LabschedError(f"{stage.name} ended without its output {missing[0]}: what it printed may say why")
     click.echo(f"{stage.name}: done after {units.duration(time.monotonic() - began)}", err=True)
     return 0
+
+
+def _slots(stage: StageSpec) -> dict[str, str]:
+    """What the daemon would say of its slots: without one, it may have all processors that it can use."""
+    slots = {**stage.needs, **{pool: min(n, len(os.sched_getaffinity(0))) for pool, n in stage.up_to.items()}}
+    return variables({pool: max(n, stage.needs[pool]) for pool, n in slots.items()})
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """labsched show: all about one job."""
 
 import shlex
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import click
@@ -77,7 +78,7 @@ def _stage(stage: Stage, now: datetime, colour: bool, hidden: bool) -> list[str]
     lines += [_line("progress" if stage.state != State.ENDED else "note", ", ".join(live))] if live else []
     lines.append(_line("command", " ".join(stage.argv) if hidden else shlex.join(stage.argv)))
     lines += [] if hidden else [_line("folder", stage.cwd)]
-    lines.append(_line("needs", ", ".join(f"{pool}={slots}" for pool, slots in stage.needs.items()) or "nothing"))
+    lines.append(_line("needs", _slots(stage.needs, stage.up_to) or "nothing"))
     lines += [_line("time limit", units.duration(stage.time_limit))] if stage.time_limit is not None else []
     lines += _memory(stage)
     lines += [_line("retry", _retry(stage.retry))] if stage.retry is not None else []
@@ -90,6 +91,10 @@ def _stage(stage: Stage, now: datetime, colour: bool, hidden: bool) -> list[str]
     for attempt in stage.attempts:
         lines += _attempt(attempt, now)
     return lines
+
+
+def _slots(needs: Mapping[str, int], up_to: Mapping[str, int]) -> str:
+    return ", ".join(f"{pool}={slots}" + (f"..{up_to[pool]}" if pool in up_to else "") for pool, slots in needs.items())
 
 
 def _memory(stage: Stage) -> list[str]:
@@ -120,6 +125,7 @@ def _attempt(attempt: Attempt, now: datetime) -> list[str]:
     parts += [f"CPU time {units.duration(attempt.cpu_time)}"] if attempt.cpu_time is not None else []
     if attempt.bytes_read is not None and attempt.bytes_written is not None:
         parts.append(f"read {units.size(attempt.bytes_read)}, wrote {units.size(attempt.bytes_written)}")
+    parts += [f"with {_slots(attempt.slots, {})}"] if attempt.slots else []
     parts += [f"process {attempt.pid}"] if attempt.pid is not None else []
     lines = [_line(f"attempt {attempt.number}", ", ".join(parts))]
     lines += [_line("", attempt.reason)] if attempt.reason else []

@@ -147,7 +147,7 @@ class _File:
         if prune.keep < 0:
             self._wrong(("prune", "keep"), "keep must be 0 or more")
         self._check_slots(("pools",), config.pools, 0)
-        for key in ("denoise_needs", "klusta_needs"):
+        for key in ("denoise_needs", "klusta_needs", "klusta_up_to"):
             self._check_slots(("sort", key), getattr(sort, key), 1)
         for key in ("source", "target"):
             self._check_pattern(key, getattr(sort, key))

@@ -132,9 +132,13 @@ class Sort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     denoise_needs: Annotated[dict[str, int], key("the slots that the denoise stage holds")] = msgspec.field(
         default_factory=lambda: {"RAM": 1}
     )
-    klusta_needs: Annotated[
-        dict[str, int], key("the slots that the klusta stage holds; it gets as many threads as CPU slots")
-    ] = msgspec.field(default_factory=lambda: {"CPU": 1})
+    klusta_needs: Annotated[dict[str, int], key("the slots that the klusta stage holds")] = msgspec.field(
+        default_factory=lambda: {"CPU": 1}
+    )
+    klusta_up_to: Annotated[
+        dict[str, int],
+        key("the slots that it can use: it holds more than it needs where they are spare; one process for each of CPU"),
+    ] = msgspec.field(default_factory=lambda: {"CPU": 16})
     denoise_threads: Annotated[int, key("threads of the denoise stage")] = 2
     denoise_time_limit: Annotated[float | None, key("seconds; without it, none", example=14400)] = None
     klusta_time_limit: Annotated[float | None, key("seconds; without it, none", example=864000)] = None

@@ -13,6 +13,7 @@ MAX_PRIORITY = 1_000_000
 MAX_AFTER = 1000  # jobs that one comes after
 MAX_BYTES = 2 * 1024**2  # of a command line and its environment: no kernel starts a longer one
 MAX_OUTPUTS = 1000
+MAX_SLOTS = 1_000_000  # of a pool
 MAX_PATH = 4096  # bytes
 MIN_MEMORY, MAX_MEMORY = 1_000_000, 10**18  # bytes: a program needs some to start at all
 
@@ -62,6 +63,9 @@ def _bad_stage(stage: StageSpec, pools: Mapping[str, int]) -> str | None:
     for pool, n in stage.needs.items():
         if n < 0:
             return f"it needs {n} slots of {pool}: that cannot be"
+    for pool, n in stage.up_to.items():
+        if n < stage.needs.get(pool, MAX_SLOTS + 1) or n > MAX_SLOTS:
+            return f"it can use up to {n} slots of {pool}, and needs {stage.needs.get(pool, 'none')}: that cannot be"
     return _bad_env(stage.env) or never_fits(pools, stage.needs)
 
 

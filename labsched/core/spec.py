@@ -27,7 +27,11 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class StageSpec:
-    """One command line and what it needs. `outputs` must exist after exit 0, relative to `cwd` or absolute."""
+    """One command line and what it needs. `outputs` must exist after exit 0, relative to `cwd` or absolute.
+
+    `up_to`: the slots that it can use, of pools that it needs: it gets what is spare when it starts (`core.spare`), and
+    is told by LABSCHED_SLOTS_POOL how many it has.
+    """
 
     name: str
     argv: tuple[str, ...]
@@ -38,6 +42,7 @@ class StageSpec:
     env: dict[str, str] = field(default_factory=dict)  # on top of the job's
     retry: Retry | None = None
     memory: int | None = None  # bytes that all of its processes may have together
+    up_to: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from labsched.core.model import Began, Ended, Fact
+from labsched.core.spare import variables
 from labsched.daemon.bus import Bus
 from labsched.daemon.clock import Clock
 from labsched.engines.base import Engine, Order
@@ -148,6 +149,7 @@ class Loop:
             "LABSCHED_JOB": str(attempt.job),
             "LABSCHED_STAGE": attempt.stage_name,
             "LABSCHED_ATTEMPT": str(attempt.number),
+            **variables(attempt.slots),
         }
         return Order(
             attempt=attempt.id,

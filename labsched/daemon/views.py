@@ -175,6 +175,7 @@ def _stage(
         note=seen.note or (attempts[-1].note if attempts else None),
         memory=seen.memory,
         needs=stage.needs,
+        up_to=stage.up_to or {},
         argv=tuple(stage.argv),
         cwd=stage.cwd,
         env=tuple(sorted(env)),
@@ -201,6 +202,7 @@ def _stage(
                 oom=bool(a.oom),
                 note=a.note,
                 pid=seen.pid if a.ended_at is None else None,
+                slots=a.slots,
                 log=log(a.folder),
             )
             for a in attempts

@@ -90,7 +90,8 @@ def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env:
     probe = request.probe or settings["probe"]
     ephys = (python, "-m", "labsched.ephys")
     folders = ("--target", target, "--name", name)
-    threads = settings["klusta_needs"].get("CPU", 1)
+    needs = settings["klusta_needs"]
+    up_to = {pool: n for pool, n in settings["klusta_up_to"].items() if n > needs.get(pool, n)}
     denoise = StageSpec(
         name="denoise",
         argv=(
@@ -114,17 +115,18 @@ def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env:
     klusta = StageSpec(
         name="klusta",
         argv=(
-            *(*ephys, "klusta", *folders, "--threads", str(threads), "--seed", str(settings["seed"])),
+            *(*ephys, "klusta", *folders, "--threads", "granted", "--seed", str(settings["seed"])),
             *(("--overwrite",) if request.again else ()),
             *_options(settings["klusta"]),
         ),
-        needs=dict(settings["klusta_needs"]),
+        needs=dict(needs),
+        up_to=up_to,
         cwd="/",
         outputs=(f"{target}/{name}.kwik", f"{target}/{name}.sorting.json"),
         time_limit=settings["klusta_time_limit"],
         retry=_retry(settings["klusta_retry"]),
         memory=_memory(settings["klusta_memory"]),
-        env=_threads(threads),
+        env=_threads(needs.get("CPU", 1)),
     )
     job = JobSpec(
         name=block,

@@ -4,7 +4,7 @@ import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -29,6 +29,13 @@ _PART = re.compile(rf"({_NUMBER})([smhdw])", re.ASCII)
 _CLOCK = re.compile(r"(\d+):([0-5]\d)(?::([0-5]\d))?", re.ASCII)
 
 
+class Slots(NamedTuple):
+    """The slots that a command takes, and those that it can use of the same pools, where that is more."""
+
+    needs: dict[str, int]
+    up_to: dict[str, int]
+
+
 class Again(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A line's `retry`, where it says more than how many times."""
 
@@ -44,6 +51,7 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     argv: tuple[str, ...]
     needs: dict[str, int] | None = None
+    up_to: dict[str, int] = msgspec.field(default_factory=dict)
     name: str | None = None
     after: int | str | tuple[int | str, ...] = ()
     cwd: str | None = None
@@ -55,17 +63,22 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     hold: bool = False
 
 
-def parse_needs(values: Iterable[str]) -> dict[str, int]:
-    """``["CPU=4,GPU=1"]`` -> ``{"CPU": 4, "GPU": 1}``; a pool without a number is one slot. Raises BadRequest."""
+def parse_needs(values: Iterable[str]) -> Slots:
+    """``["CPU=4,GPU=1"]`` -> ``{"CPU": 4, "GPU": 1}``; a pool without a number is one slot; ``CPU=1..4`` is one slot,
+    and up to four. Raises BadRequest."""
     needs: dict[str, int] = {}
+    up_to: dict[str, int] = {}
     for word in (word.strip() for value in values for word in value.split(",")):
         pool, equals, number = (part.strip() for part in word.partition("="))
-        if equals and not re.fullmatch(r"[0-9]{1,7}", number):
-            raise BadRequest(f"{word!r} is not a need: it is POOL=SLOTS, such as CPU=4, or CPU=4,GPU=1")
+        least, dots, most = number.partition("..")
+        if equals and not all(re.fullmatch(r"[0-9]{1,7}", part) for part in ((least, most) if dots else (least,))):
+            raise BadRequest(f"{word!r} is not a need: it is POOL=SLOTS, such as CPU=4, CPU=4,GPU=1 or CPU=1..8")
         if pool in needs:
             raise BadRequest(f"pool {pool} is named twice: say once how many slots it takes")
-        needs[pool] = int(number) if equals else 1
-    return check_needs(needs)
+        needs[pool] = int(least) if equals else 1
+        if dots:
+            up_to[pool] = int(most)
+    return check_slots(needs, up_to)
 
 
 def parse_codes(text: str) -> tuple[int, ...]:
@@ -76,14 +89,17 @@ def parse_codes(text: str) -> tuple[int, ...]:
     return tuple(map(int, words))
 
 
-def check_needs(needs: dict[str, int]) -> dict[str, int]:
+def check_slots(needs: dict[str, int], up_to: dict[str, int]) -> Slots:
     """These needs, if a pool may have such a name and such a number of slots; raises BadRequest otherwise."""
     for pool, slots in needs.items():
         if not _POOL.fullmatch(pool):
             raise BadRequest(f"{pool!r} is not a pool's name: it is a letter, then letters, digits and . _ -")
         if not 1 <= slots <= MAX_SLOTS:
             raise BadRequest(f"{pool}={slots} makes no sense: a need is one slot or more; leave out what is not needed")
-    return needs
+    for pool, most in up_to.items():
+        if not needs.get(pool, most + 1) <= most <= MAX_SLOTS:
+            raise BadRequest(f"{pool}: up to {most} slots, of {needs.get(pool, 0)} that it needs: that makes no sense")
+    return Slots(needs, up_to)
 
 
 def parse_time(text: str) -> float:
@@ -135,6 +151,7 @@ def expand(
     *,
     cwd: str,
     needs: dict[str, int] | None = None,
+    up_to: dict[str, int] | None = None,
     name: str | None = None,
     after: Sequence[int | str] = (),
     time_limit: float | None = None,
@@ -159,10 +176,12 @@ def expand(
     for key, value in (extra or {}).items():
         if not key or "=" in key or not is_text(key) or not is_text(value):
             raise BadRequest(f"{key!r} cannot be a variable of the environment")
+    slots = check_slots(dict(NEEDS if needs is None else needs), up_to or {})
     stage = StageSpec(
         name=STAGE,
         argv=tuple(argv),
-        needs=check_needs(dict(NEEDS if needs is None else needs)),
+        needs=slots.needs,
+        up_to=slots.up_to,
         cwd=cwd,
         time_limit=None if time_limit is None else check_time(time_limit),
         env=dict(extra or {}),
@@ -217,6 +236,7 @@ def _job(line: str, cwd: str) -> JobSpec:
         said.argv,
         cwd=os.path.join(cwd, said.cwd) if said.cwd else cwd,
         needs=said.needs,
+        up_to=said.up_to,
         name=said.name,
         after=after,
         time_limit=parse_time(said.time) if isinstance(said.time, str) else said.time,

@@ -1,16 +1,17 @@
 """Attempts: opened before anything is started (intent), closed once it is known how they ended (record)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from labsched.core.model import Began, Ended, Fact, Limits, Pool, Retry, Returned
+from labsched.core.model import Began, Ended, Fact, Limits, Needs, Retry, Returned, Snapshot
 from labsched.core.plan import plan
 from labsched.core.retry import verdict
+from labsched.core.spare import Start
 from labsched.core.states import Outcome, State
-from labsched.store import followers
+from labsched.store import followers, spare
 from labsched.store.followers import Chain
 from labsched.store.lines import HOLDS, all_pools, due, snapshot, taken
 from labsched.store.moves import Step, move
@@ -31,7 +32,7 @@ _HOW = (
 )
 _OF_OTHERS = (environments.c.variables, jobs.c.uid, jobs.c.user, jobs.c.limits)
 _OPEN = Prepared(
-    sa.select(*(attempts.c[name] for name in ("number", "folder", "boot_id", "created_at")))
+    sa.select(*(attempts.c[name] for name in ("number", "folder", "boot_id", "created_at", "slots")))
     .add_columns(attempts.c.id.label("attempt"), sa.case((~HOLDS, attempts.c.behind)).label("behind"))
     .add_columns(stages, *_OF_OTHERS)
     .join_from(attempts, stages)
@@ -60,6 +61,7 @@ _NEW = Prepared(
         folder=sa.bindparam("folder"),
         boot_id=sa.bindparam("boot"),
         behind=sa.bindparam("behind"),
+        slots=sa.bindparam("slots", type_=sa.JSON(none_as_null=True)),
         created_at=sa.bindparam("now"),
     )
 )
@@ -103,7 +105,7 @@ class Open:
     env: dict[str, str]
     said: tuple[str, ...]  # the variables of `env` that were asked for by name for this stage
     outputs: tuple[str, ...]
-    needs: dict[str, int]
+    slots: dict[str, int]  # that it holds
     time_limit: float | None
     memory: int | None  # bytes that it may have
     uid: int
@@ -139,9 +141,9 @@ def step(
     seen = snapshot(connection, shares)
     starts = plan(seen, now).starts
     chains = [Chain([start.stage]) for start in starts]
-    opened = _open(connection, chains, now, boot_id, seen.pools)
+    opened = _open(connection, chains, now, boot_id, seen)
     if quick:
-        opened += _open(connection, followers.find(connection, seen, quick), now, boot_id, seen.pools)
+        opened += _open(connection, followers.find(connection, seen, quick), now, boot_id, seen)
     return Turn(opened, next_at)
 
 
@@ -151,7 +153,7 @@ def open_attempts(connection: sa.Connection) -> list[Open]:
     return [
         _as_open(
             *(row, row.attempt, row.number, row.folder, row.boot_id, row.created_at, row.behind, State(row.state)),
-            known,
+            row.slots or taken(row.needs, row.alone, known),
         )
         for row in _OPEN.rows(connection)
     ]
@@ -166,7 +168,7 @@ def _as_open(
     opened: float,
     behind: int | None,
     state: State,
-    known: Mapping[str, Pool],
+    slots: Needs,
 ) -> Open:
     return Open(
         id=attempt,
@@ -184,7 +186,7 @@ def _as_open(
         env={**stage.variables, **stage.env},
         said=tuple(stage.env),
         outputs=tuple(stage.outputs),
-        needs=taken(stage.needs, stage.alone, known),
+        slots=dict(slots),
         time_limit=stage.time_limit,
         memory=stage.memory,
         uid=stage.uid,
@@ -199,7 +201,7 @@ def _open(
     chains: Iterable[Chain],
     now: float,
     boot_id: str,
-    known: Mapping[str, Pool],
+    seen: Snapshot,
 ) -> list[Open]:
     """Write down that these stages start; their attempts, in the order of the stages given."""
     chains = list(chains)
@@ -207,6 +209,7 @@ def _open(
     if not ids:
         return []
     rows = {row.id: row for row in _STAGES.rows(connection, ids=numbers(ids))}
+    more = _more(connection, seen, [rows[stage] for stage in ids])
     opened = []
     steps = []
     for chain in chains:
@@ -214,15 +217,32 @@ def _open(
         for row in map(rows.__getitem__, chain.stages):
             number = (row.tried or 0) + 1
             folder = f"{row.job_id}/{row.name}.{number}"
+            slots = more.get(row.id)
             made = _NEW.run(
-                connection, stage=row.id, number=number, folder=folder, boot=boot_id, behind=behind, now=now
+                connection,
+                stage=row.id,
+                number=number,
+                folder=folder,
+                boot=boot_id,
+                now=now,
+                behind=behind,
+                slots=slots,
             )
             assert made.lastrowid is not None
-            opened.append(_as_open(row, made.lastrowid, number, folder, boot_id, now, behind, State.STARTING, known))
-            steps.append(Step(row, State.STARTING, now, behind=before))
+            holds = slots or taken(row.needs, row.alone, seen.pools)
+            opened.append(_as_open(row, made.lastrowid, number, folder, boot_id, now, behind, State.STARTING, holds))
+            steps.append(Step(row, State.STARTING, now, behind=before, slots=slots))
             behind, before = made.lastrowid, row.id
     move(connection, steps)
     return opened
+
+
+def _more(connection: sa.Connection, seen: Snapshot, rows: Sequence[Row]) -> dict[int, dict[str, int]]:
+    """The slots of those of these stages that get more than they need."""
+    starts = [Start(row.id, row.user, row.needs, row.up_to) for row in rows if row.up_to and not row.alone]
+    if not starts:
+        return {}
+    return spare.given(connection, seen, [(row.user, taken(row.needs, row.alone, seen.pools)) for row in rows], starts)
 
 
 def _learn(connection: sa.Connection, facts: list[Fact]) -> set[str]:

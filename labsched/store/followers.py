@@ -27,6 +27,7 @@ _OPEN = Prepared(
         attempts.c.id,
         attempts.c.stage_id,
         attempts.c.behind,
+        attempts.c.slots,
         stages.c.needs,
         stages.c.alone,
         jobs.c.priority,
@@ -39,7 +40,7 @@ _OPEN = Prepared(
     .order_by(attempts.c.id)
 )
 _NEXT = Prepared(
-    sa.select(stages.c.id, stages.c.tries, stages.c.delays)
+    sa.select(stages.c.id, stages.c.tries, stages.c.delays, stages.c.up_to)
     .where(stages.c.line == sa.bindparam("line"))
     .order_by(stages.c.id)
     .limit(sa.bindparam("count", type_=sa.Integer))
@@ -64,7 +65,7 @@ def find(connection: sa.Connection, seen: Snapshot, quick: Collection[str]) -> I
 
     `quick`: the needs, as `needs_text` has them, of commands that have just ended at once. Only for lines that nobody
     else's stages compete with, whose pools are open and have no more attempts than slots; and of stages that were not
-    tried before, so that one that is given back is as it was.
+    tried before, so that one that is given back is as it was, and that can use no more slots than they need.
     """
     lines = {text: parse(text) for text in tallies.lines(connection)}
     free = free_slots(seen)
@@ -92,7 +93,7 @@ def _behind(connection: sa.Connection, text: str) -> Iterator[Chain]:
     lacking = sum(MOST - tail.length for tail in tails)
     given: dict[int, list[int]] = {}
     for row in _NEXT.rows(connection, line=text, count=lacking) if lacking > 0 else ():
-        if row.tries or row.delays:
+        if row.tries or row.delays or row.up_to:
             break  # those behind it come after it
         shortest = min(tails, key=lambda tail: tail.length + len(given.get(tail.attempt, ())))
         given.setdefault(shortest.attempt, []).append(row.id)
@@ -112,7 +113,7 @@ class _Tail(NamedTuple):
 def _tails(connection: sa.Connection, text: str) -> list[_Tail]:
     tails: dict[int, _Tail] = {}
     for row in _OPEN.rows(connection):
-        if not row.alone and line_text(row.priority, row.user, row.needs) == text:
+        if not row.alone and not row.slots and line_text(row.priority, row.user, row.needs) == text:
             before = tails.pop(row.behind, None)
             tails[row.id] = _Tail(row.id, row.stage_id, before.length + 1 if before else 0)
     return list(tails.values())

@@ -85,7 +85,7 @@ def _references(connection: sqlite3.Connection) -> Iterator[str]:
         yield f"{number} rows of {table} name a row of {parent} that is not there"
 
 
-_JSON = ("argv", "env", "outputs", "needs", "retry")
+_JSON = ("argv", "env", "outputs", "needs", "up_to", "retry")
 _STATES = ", ".join(f"'{state}'" for state in State)
 _OUTCOMES = ", ".join(f"'{outcome}'" for outcome in Outcome)
 _OPEN = "a.ended_at IS NULL"

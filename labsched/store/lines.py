@@ -43,7 +43,8 @@ _NEXT = Prepared(sa.select(sa.func.min(stages.c.not_before)).where(stages.c.not_
 _DUE = Prepared(sa.select(stages.c.job_id).where(stages.c.not_before <= sa.bindparam("now")))
 _COME = Prepared(stages.update().where(stages.c.not_before <= sa.bindparam("now")).values(not_before=None))
 _POOLS = Prepared(sa.select(pools).order_by(pools.c.position, pools.c.name))
-_TEXT = sa.type_coerce(stages.c.needs, sa.String).label("needs")  # a thousand holdings say the same few things
+# As text: a thousand holdings say the same few things.
+_TEXT = sa.func.coalesce(*(sa.type_coerce(said, sa.String) for said in (attempts.c.slots, stages.c.needs)))
 _before = attempts.alias("before")
 #: Open, and not behind another one that is: that one has the slots.
 HOLDS = sa.and_(
@@ -51,7 +52,7 @@ HOLDS = sa.and_(
     ~sa.exists().where(_before.c.id == attempts.c.behind, _before.c.ended_at.is_(None)),
 )
 _HELD = Prepared(
-    sa.select(stages.c.id, stages.c.job_id, jobs.c.user, _TEXT, stages.c.alone)
+    sa.select(stages.c.id, stages.c.job_id, jobs.c.user, _TEXT.label("needs"), stages.c.alone)
     .select_from(attempts)
     .join(stages, stages.c.id == attempts.c.stage_id)
     .join(jobs, jobs.c.id == stages.c.job_id)

@@ -69,6 +69,7 @@ class Step:
     user: str | None = None
     again: Again | None = None
     behind: int | None = None  # the stage that it is to follow
+    slots: Mapping[str, int] | None = None  # that it holds, where these are more than it needs
 
     def moved(self) -> Row:
         """The row as it is then."""
@@ -100,7 +101,7 @@ class Step:
             job=self.stage.job_id,
             stage=self.stage.id,
             user=self.user,
-            data={"move": arrow, "reason": self.reason, "behind": self.behind},
+            data={"move": arrow, "reason": self.reason, "behind": self.behind, "slots": self.slots},
         )
 
 

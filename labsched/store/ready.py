@@ -55,6 +55,7 @@ def _stage(position: int, stage: StageSpec) -> dict[str, Any]:
         "env": _text(stage.env),
         "outputs": _text(stage.outputs),
         "needs": _text(stage.needs),
+        "up_to": _text(stage.up_to) if stage.up_to else None,
         "time_limit": stage.time_limit,
         "memory": stage.memory,
         "retry": None if stage.retry is None else _text(asdict(stage.retry)),

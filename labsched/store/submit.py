@@ -19,7 +19,7 @@ from labsched.store.tables import dependencies, environments, jobs, stages
 TOGETHER = 500  # jobs whose rows are in memory
 _OF_JOB = ("id", "name", "recipe", "key", "user", "uid", "priority", "held_by", "submitted_at", "environment_id")
 _OF_STAGE = ("id", "job_id", "position", "name", "cwd", "time_limit", "memory", "state", "line")
-_JSON = ("argv", "env", "outputs", "needs", "retry")  # text already
+_JSON = ("argv", "env", "outputs", "needs", "up_to", "retry")  # text already
 
 
 def _insert(table: sa.Table, *names: str, text: Sequence[str] = ()) -> Prepared:

@@ -55,6 +55,7 @@ stages = Table(
     Column("env", JSON, nullable=False),
     Column("outputs", JSON, nullable=False),
     Column("needs", JSON, nullable=False),
+    Column("up_to", JSON(none_as_null=True)),
     Column("time_limit", Float),
     Column("retry", JSON(none_as_null=True)),
     Column("memory", Integer),
@@ -94,6 +95,7 @@ attempts = Table(
     Column("folder", Text, nullable=False),
     Column("boot_id", String, nullable=False),
     Column("behind", Integer),  # another attempt, pruned or not
+    Column("slots", JSON(none_as_null=True)),  # that it holds, where these are more than its stage needs
     Column("created_at", Float, nullable=False),
     Column("started_at", Float),
     Column("ended_at", Float),

@@ -6,6 +6,7 @@ So nobody who asks has to count a hundred thousand rows, and no statement can fo
 
 from dataclasses import dataclass
 
+import msgspec
 import sqlalchemy as sa
 
 from labsched.store.prepared import Prepared
@@ -56,6 +57,7 @@ _IN_LINE, _LIVE, _OF_KIND = (tallies.c.kind == tally.kind for tally in ALL)
 _LINES = Prepared(sa.select(tallies.c.name, tallies.c.number).where(_IN_LINE).order_by(tallies.c.name))
 _ALL_LIVE = Prepared(sa.select(sa.func.coalesce(sa.func.sum(tallies.c.number), 0)).where(_LIVE))
 _LIVE_OF = Prepared(sa.select(tallies.c.number).where(_LIVE, tallies.c.name == sa.bindparam("uid", type_=sa.String)))
+_ALL_KINDS = Prepared(sa.select(tallies.c.name, tallies.c.number).where(_OF_KIND))
 _KINDS_OF = Prepared(
     sa.select(sa.func.count()).where(
         _OF_KIND,
@@ -92,6 +94,12 @@ def live_jobs(connection: sa.Connection, uid: int | None = None) -> int:
     if uid is None:
         return int(_ALL_LIVE.scalar(connection))
     return int(_LIVE_OF.scalar(connection, uid=str(uid)) or 0)
+
+
+def needs(connection: sa.Connection) -> list[tuple[dict[str, int], int]]:
+    """What stages that have not ended need, with how many of them need the same."""
+    kinds = _ALL_KINDS.rows(connection)
+    return [(msgspec.json.decode(kind.name.split(" ", 2)[2]), kind.number) for kind in kinds]
 
 
 def kinds(connection: sa.Connection, uid: int) -> int:

@@ -53,6 +53,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     oom: bool = False  # it, or one of its processes, was killed for want of memory, or for taking more than its limit
     note: str | None = None  # the last progress message
     pid: int | None = None  # of the running command
+    slots: dict[str, int] | None = None  # that it holds or held, where that is more than the stage needs
     log: str
 
 
@@ -77,6 +78,7 @@ class Stage(Struct, frozen=True, kw_only=True):
     note: str | None = None
     memory: int | None = None  # of the whole process tree, now
     needs: dict[str, int]
+    up_to: dict[str, int] = {}  # that it can use, where that is more
     argv: tuple[str, ...]
     cwd: str
     env: tuple[str, ...]  # the names only

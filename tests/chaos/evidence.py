@@ -159,7 +159,8 @@ def read_tables(queue: Path) -> dict[str, list[dict[str, Any]]]:
         for name in ("jobs", "stages", "dependencies", "attempts", "pools", "events", "environments"):
             tables[name] = [dict(row) for row in connection.execute(f"SELECT * FROM {name} ORDER BY rowid")]
     for name, columns in {
-        "stages": ("argv", "env", "outputs", "needs", "retry"),
+        "stages": ("argv", "env", "outputs", "needs", "up_to", "retry"),
+        "attempts": ("slots",),
         "events": ("data",),
         "environments": ("variables",),
     }.items():

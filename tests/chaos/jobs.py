@@ -18,6 +18,7 @@ QUICK = Path(__file__).with_name("quick.c")
 SWEEPS, SWEEP = 0.25, 12  # how many of the requests are sweeps; the jobs of one
 POOLS = {"A": 2, "B": 3, "C": 1, "Q": 2}
 LARGEST = {"A": 3, "B": 4, "C": 2, "Q": 3}  # slots that a pool is ever given
+ELASTIC = 0.2  # of the stages can use more slots than they need
 NEEDS = ({"A": 1}, {"A": 1}, {"A": 2}, {"B": 1}, {"B": 1}, {"B": 2}, {"B": 3}, {"A": 1, "B": 1}, {"C": 1}, {})
 CODES = ([0], [0], [0], [0], [3], [3, 0], [3, 4, 0], [1, 1, 1, 0], [75, 0], [75, 3, 0], [255])
 POLICIES = (
@@ -93,7 +94,8 @@ def _stage(random: Random, journal: Path, name: str) -> StageSpec:
     return StageSpec(
         name=name,
         argv=(sys.executable, "-I", "-S", STAGE, str(journal), json.dumps(plan)),
-        needs=dict(random.choice(NEEDS)),
+        needs=(needs := dict(random.choice(NEEDS))),
+        up_to={pool: n + 3 for pool, n in needs.items()} if random.random() < ELASTIC else {},
         cwd=random.choice(("/", "/usr")),
         time_limit=random.choice((0.5, 0.5, None)) if hangs else random.choice((None, None, 600.0)),
         env={"EXTRA": name} if random.random() < 0.3 else {},

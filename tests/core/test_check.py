@@ -32,6 +32,7 @@ def with_stage(**changes: object) -> JobSpec:
         with_stage(argv=("cat", "", "a b\n")),
         with_stage(needs={}),
         with_stage(needs={"CPU": 4, "GPU": 0}),
+        with_stage(up_to={"CPU": 100}),
         with_stage(time_limit=0.1),
         with_stage(memory=1_000_000),
     ],

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import pytest
 
+from labsched.core.model import JobSpec, StageSpec
 from labsched.errors import BadRequest
 from labsched.wire.messages import Attempt, Job, Pools
 from labsched.wire.requests import PoolSet
@@ -79,3 +80,20 @@ def test_a_stage_that_could_never_start_is_refused() -> None:
         with pytest.raises(BadRequest, match="no pool TPU; the pools are CPU, GPU, RAM"):
             it.submit(command("true"), command("true", needs=({"TPU": 1},)))
         assert it.status().jobs == ()
+
+
+def test_a_command_that_can_use_more_gets_what_is_spare_and_is_told() -> None:
+    with world(FOUR) as it:
+        wide = StageSpec("run", ("sh", "-c", "echo $LABSCHED_SLOTS_CPU; sleep 0.5"), CPU, "/", up_to={"CPU": 3})
+        job = JobSpec("wide", (wide,), env={"PATH": "/bin:/usr/bin"})
+        [number] = it.submit(job)
+        eventually(lambda: it.job(number).state == "running")
+        [cpu] = [pool for pool in it.status().pools if pool.name == "CPU"]
+        assert cpu.used == 3
+        it.wait(number)
+        assert it.read_log(number) == "3\n"
+        [stage] = it.job(number).stages
+        assert (stage.needs, stage.up_to, stage.attempts[0].slots) == ({"CPU": 1}, {"CPU": 3}, {"CPU": 3})
+        queued = it.submit(job, command("sleep", "1"), command("sleep", "1"), command("true", hold=True))
+        it.wait(*queued[:-1])
+        assert it.read_log(queued[0]) == "1\n"

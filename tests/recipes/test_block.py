@@ -17,6 +17,7 @@ SETTINGS = {
     "seed": 1,
     "denoise_needs": {"RAM": 1},
     "klusta_needs": {"CPU": 3},
+    "klusta_up_to": {"CPU": 8},
     "denoise_threads": 2,
     "denoise_memory": None,
     "klusta_memory": "12G",
@@ -43,7 +44,7 @@ def test_a_block_becomes_two_stages_with_its_folders_and_slots():
     assert after("--target", denoise) == after("--target", klusta) == "/data/phy/rat12/2024-03-10"
     assert after("--name", denoise) == after("--name", klusta) == "2024-03-10"
     assert after("--omit", denoise) == "Port_2,Port_3"
-    assert after("--threads", klusta) == "3"
+    assert after("--threads", klusta) == "granted"
     assert "--overwrite" not in klusta
     assert "--overwrite" in words("b", again=True)[1]
 

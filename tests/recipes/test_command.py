@@ -51,12 +51,29 @@ def test_a_time_is_the_sum_of_its_parts(days: int, hours: int, minutes: int, sec
 
 
 def test_needs_are_read_from_one_option_or_several() -> None:
-    assert command.parse_needs(["CPU=4,GPU=1"]) == command.parse_needs(["CPU=4", "GPU"]) == {"CPU": 4, "GPU": 1}
-    assert command.parse_needs([" CPU = 4 , GPU=1"]) == {"CPU": 4, "GPU": 1}
+    assert command.parse_needs(["CPU=4,GPU=1"]) == command.parse_needs(["CPU=4", "GPU"]) == ({"CPU": 4, "GPU": 1}, {})
+    assert command.parse_needs([" CPU = 4 , GPU=1"]).needs == {"CPU": 4, "GPU": 1}
+    assert command.parse_needs(["CPU=1..8,GPU", "RAM=2..2"]) == ({"CPU": 1, "GPU": 1, "RAM": 2}, {"CPU": 8, "RAM": 2})
 
 
 @pytest.mark.parametrize(
-    "text", ["", "CPU=", "CPU=0", "CPU=-1", "CPU=1.5", "CPU=x", "=4", "CPU=4,,", "CPU=1,CPU=2", "C U=1"]
+    "text",
+    [
+        "",
+        "CPU=",
+        "CPU=0",
+        "CPU=-1",
+        "CPU=1.5",
+        "CPU=x",
+        "=4",
+        "CPU=4,,",
+        "CPU=1,CPU=2",
+        "C U=1",
+        "CPU=2..1",
+        "CPU=..4",
+        "CPU=1..",
+        "CPU=0..4",
+    ],
 )
 def test_what_is_no_need_is_refused(text: str) -> None:
     with pytest.raises(BadRequest):
@@ -66,10 +83,11 @@ def test_what_is_no_need_is_refused(text: str) -> None:
 @given(st.lists(st.text(max_size=15), max_size=4))
 def test_any_text_is_a_need_or_a_bad_request(values: list[str]) -> None:
     try:
-        needs = command.parse_needs(values)
+        needs, up_to = command.parse_needs(values)
     except BadRequest:
         return
     assert all(pool.isprintable() and 1 <= slots <= command.MAX_SLOTS for pool, slots in needs.items())
+    assert all(needs[pool] <= slots <= command.MAX_SLOTS for pool, slots in up_to.items())
 
 
 POOLS = st.dictionaries(st.from_regex(r"[A-Z][a-z0-9_.-]{0,8}", fullmatch=True), st.integers(1, 10**6), min_size=1)
@@ -77,7 +95,7 @@ POOLS = st.dictionaries(st.from_regex(r"[A-Z][a-z0-9_.-]{0,8}", fullmatch=True),
 
 @given(POOLS)
 def test_needs_come_back_as_they_were_written(needs: dict[str, int]) -> None:
-    assert command.parse_needs([",".join(f"{pool}={slots}" for pool, slots in needs.items())]) == needs
+    assert command.parse_needs([",".join(f"{pool}={slots}" for pool, slots in needs.items())]).needs == needs
 
 
 @given(st.lists(st.text(min_size=1, max_size=300), min_size=1, max_size=5))

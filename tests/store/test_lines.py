@@ -117,7 +117,7 @@ class Lab:
         self.queue.step(*facts, drain=True)
         free = free_slots(self.queue.do(lines.snapshot))
         for attempt in self.queue.step():
-            for pool, n in attempt.needs.items():
+            for pool, n in attempt.slots.items():
                 free[pool] -= n
                 assert n == 0 or free[pool] >= 0
 

@@ -80,7 +80,7 @@ def test_a_pool_that_changes_while_it_waits_to_be_alone_changes_what_it_takes(qu
         assert queue.in_line() == [f"{job}.one"]
     queue.pool("RAM", paused=False)
     [attempt] = queue.step()
-    assert attempt.needs == {"RAM": 1}
+    assert attempt.slots == {"RAM": 1}
 
 
 def test_what_is_cancelled_or_stopped_does_not_come_again(queue: worlds.Queue) -> None:

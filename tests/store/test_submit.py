@@ -24,7 +24,7 @@ def test_a_job_is_stored_as_it_was_asked_for(queue: Queue) -> None:
     assert queue.do(read.environment, number) == env
     (attempt,) = queue.step()
     stage = spec.stages[0]
-    assert (attempt.stage_name, attempt.argv, attempt.cwd, attempt.needs) == ("one", stage.argv, "/", stage.needs)
+    assert (attempt.stage_name, attempt.argv, attempt.cwd, attempt.slots) == ("one", stage.argv, "/", stage.needs)
     assert (attempt.env, attempt.user, attempt.number, attempt.folder) == (env, "bob", 1, f"{number}/one.1")
 
 

@@ -34,6 +34,7 @@ class Queue:
     def __init__(self, path: Path, pools: dict[str, int] | None = None) -> None:
         self.connection = _engine(path).connect()
         self.clock = itertools.count(1_000_000)
+        self.shares: dict[str, int] = {}  # slots by pool that one person may hold
         self.next_at: float | None = None  # when the next stage may start again
         self.do(verbs.declare_pools, pools or POOLS, self.now)
 
@@ -77,7 +78,7 @@ class Queue:
     # -- what the daemon does
 
     def step(self, *facts: Fact, drain: bool = False) -> list[attempts.Open]:
-        turn = self.do(attempts.step, facts, self.now, "boot", drain)
+        turn = self.do(attempts.step, facts, self.now, "boot", drain, self.shares)
         self.next_at = turn.next_at
         return turn.opened
 

@@ -2,10 +2,18 @@
 
 import argparse
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import fields
 
 from .params import SECTIONS
+
+GRANTED = "LABSCHED_SLOTS_CPU"
+
+
+def _threads(word: str) -> int:
+    """A number; or ``granted``: the slots that a stage of labsched holds, one where nobody said."""
+    return int(os.environ.get(GRANTED, "1") if word == "granted" else word)
 
 
 def main(words: Sequence[str]) -> int:
@@ -17,7 +25,10 @@ def main(words: Sequence[str]) -> int:
     )
     parser.add_argument("--target", metavar="DIR", help="the folder where the denoise stage left its results")
     parser.add_argument("--name", help="name of the block")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="processors to use (default: 1)")
+    parser.add_argument(
+        "--threads", type=_threads, default=1, metavar="N",
+        help=f"processors to use (default: 1); granted: as many as ${GRANTED} says",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="the same seed, the same result (default: 1)")
     parser.add_argument(
         "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",

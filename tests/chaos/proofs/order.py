@@ -46,10 +46,19 @@ def slots_when_opened(it: Evidence) -> dict[Key, tuple[int, dict[str, int]]]:
     return found
 
 
+def held(it: Evidence) -> dict[Key, dict[str, int]]:
+    """The slots of each attempt: what its stage needs, or more."""
+    found = {}
+    for row in it.rows["attempts"]:
+        stage = it.stages[row["stage_id"]]
+        found[stage["job_id"], stage["name"], row["number"]] = row["slots"] or stage["needs"]
+    return found
+
+
 def pools_are_never_over_their_slots(it: Evidence) -> Iterator[Violation]:
     """At no moment ran more, by the journal, than the pools had slots when the last of it was opened."""
     opened = slots_when_opened(it)
-    needs = {(row["job_id"], row["name"]): row["needs"] for row in it.rows["stages"]}
+    needs = held(it)
     running: set[Key] = set()
     begins = [(run.begin, False, key) for key, run in it.runs.items()]
     ends = [(run.last, True, key) for key, run in it.runs.items()]  # after its begin, also where both are one line
@@ -58,12 +67,12 @@ def pools_are_never_over_their_slots(it: Evidence) -> Iterator[Violation]:
             running.discard(key)
             continue
         running.add(key)
-        for pool in (name for name, n in needs[key[0], key[1]].items() if n):
-            users = [one for one in running if needs[one[0], one[1]].get(pool)]
+        for pool in (name for name, n in needs[key].items() if n):
+            users = [one for one in running if needs[one].get(pool)]
             # It may have been shrunk since under what runs in it.
             openings = sorted((opened[one] for one in users if one in opened), key=lambda one: one[0])
             slots = openings[-1][1][pool] if openings else 0
-            used = sum(needs[one[0], one[1]][pool] for one in users)
+            used = sum(needs[one][pool] for one in users)
             if used > slots:
                 names = ", ".join(sorted(name_of(one) for one in users))
                 yield Violation(f"{used} slots of {pool} were used, of {slots}, at {t:.3f}: {names}", key[0])
@@ -84,7 +93,7 @@ def the_queue_counts_the_same(it: Evidence) -> Iterator[Violation]:
             if (before := data.get("behind")) in holding or before in following:
                 following[stage] = before
             else:
-                holding[stage] = it.stages[stage]["needs"]
+                holding[stage] = data.get("slots") or it.stages[stage]["needs"]
             for pool, wanted in it.stages[stage]["needs"].items():
                 used = sum(needs.get(pool, 0) for needs in holding.values())
                 if wanted and used > slots[pool]:
