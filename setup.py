@@ -7,7 +7,7 @@ setup(
         # Plain C, which knows nothing of Python: one file for every version of it (hence "abi3" in its name).
         Extension(
             "labsched.ephys.kernels._native",
-            sources=["labsched/ephys/kernels/native.c"],
+            sources=["labsched/ephys/kernels/native.c", "labsched/ephys/kernels/spikes.c"],
             depends=["labsched/ephys/kernels/loops.h"],
             extra_compile_args=["-std=gnu11", "-O3", "-g0", "-fno-math-errno", "-fno-trapping-math"],
             py_limited_api=True,
