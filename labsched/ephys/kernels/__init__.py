@@ -20,15 +20,16 @@ _KINDS = {"i2": 0, "i4": 1, "f4": 2, "f8": 3}
 _long, _pointer = ctypes.c_long, ctypes.c_void_p
 
 
-def _library() -> ctypes.CDLL:
+def library(name: str) -> ctypes.CDLL:
+    """One of the libraries that setup.py builds here. Raises EphysError where it is missing."""
     here = Path(__file__).parent
     for suffix in EXTENSION_SUFFIXES:
-        if (built := here / f"_native{suffix}").exists():
+        if (built := here / f"{name}{suffix}").exists():
             return ctypes.CDLL(str(built))
     raise EphysError(f"the compiled part of labsched is missing in {here}: install it again (`make venv` builds it)")
 
 
-_native = _library()
+_native = library("_native")
 _native.ls_load.argtypes = (
     *(_pointer, ctypes.c_int, ctypes.c_ssize_t, ctypes.c_ssize_t, _long, _long, _long),
     *(_pointer, _pointer, _pointer),

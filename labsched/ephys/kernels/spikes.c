@@ -1,7 +1,7 @@
 /* The inner loops of spike detection, which give klusta's own bits: every sum in its order, in its precision, and no
- * product joined with a sum. spikes.py says what each does; nothing here knows of Python.
+ * product joined with a sum (setup.py says so to the compiler). spikes.py says what each does; nothing here knows of
+ * Python.
  */
-#pragma GCC optimize("fp-contract=off")
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>

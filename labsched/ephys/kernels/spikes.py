@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _native
+from . import library
 
 Traces = NDArray[np.float32]
 Ints = NDArray[np.int32]
@@ -17,6 +17,7 @@ Doubles = NDArray[np.float64]
 #: What is compared with the threshold: the signal, its negative, or its magnitude.
 MODES = {"positive": 0, "negative": 1, "both": 2}
 DEGREE = 3
+_native = library("_spikes")
 _KINDS = {"p": ctypes.c_void_p, "l": ctypes.c_long, "i": ctypes.c_int, "d": ctypes.c_double}
 
 for _name, _takes, _gives in (

@@ -29,13 +29,13 @@ def main(words: Sequence[str]) -> int:
         "--threads", type=_threads, default=1, metavar="N",
         help=f"processors to use (default: 1); granted: as many as ${GRANTED} says",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="the same seed, the same result (default: 1)")
+    parser.add_argument("--seed", type=int, metavar="N", help="the same seed, the same result (default: 1)")
     parser.add_argument(
         "--set", dest="settings", action="append", default=[], metavar="KEY=VALUE",
         help="an option of klusta's, as spikedetekt.filter_low=300; may be repeated",
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace a finished sorting")
-    parser.add_argument("--stock", action="store_true", help="klusta as it is: nothing is seeded")
+    parser.add_argument("--stock", action="store_true", help="klusta's own code, with nothing seeded but by --seed")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON at the end")
     parser.add_argument("--settings", dest="show", action="store_true", help="list klusta's options and end")
     asked = parser.parse_args(list(words))
@@ -61,7 +61,7 @@ def main(words: Sequence[str]) -> int:
             say=lambda line: print(line, flush=True),
         )
     except Stopped as stop:
-        print("stopped: nothing is left of this attempt", flush=True)
+        print("stopped: the next attempt goes on from what is done so far", flush=True)
         return 128 + int(stop.args[0])
     for warning in sorting.warnings:
         print(f"WARNING: {warning}")

@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,20 @@ from .failure import sentence
 from .sorting import Sorting, paths
 from .stage import Input
 
-ROOM = 2.5
-"""klusta needs this many times the raw data on disk while it works: filtered data in float32, features, the rest."""
+ROOM, STOCK_ROOM = 1.0, 2.5
+"""So many times the raw data is needed on disk: what is around spikes, the features and the rest; klusta's own code
+keeps filtered data in float32."""
+KEPT = ("detection", "clustering")
+"""The folders of checkpoints in the folder that klusta works in."""
+MARK = "made-from"
 
 
 @contextmanager
-def workplace(folder: Path, name: str) -> Iterator[Path]:
-    """A folder of our own, empty, held by a lock and gone afterwards; what a killed attempt left in it goes too."""
+def workplace(folder: Path, name: str, mark: str, say: Callable[[str], None]) -> Iterator[Path]:
+    """A folder of our own, held by a lock and gone afterwards, unless there are checkpoints and it ended with an error.
+
+    What a killed attempt left in it goes too, except its checkpoints, if they are of the same ``mark``.
+    """
     work = folder / f".{name}.sorting"
     try:
         work.mkdir(exist_ok=True)
@@ -37,15 +44,48 @@ def workplace(folder: Path, name: str) -> Iterator[Path]:
         if not ours:
             raise EphysError(f"{name} is being sorted by another process right now: wait for it, or stop it")
         try:
-            for entry in work.iterdir():
-                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+            _begin(work, mark, say)
             yield work
-        except OSError as error:
-            raise EphysError(sentence(name, 1, [f"OSError: {error}"])) from None
-        finally:
+        except BaseException as error:
+            _tidy(work, KEPT)
+            if not any((work / kept).is_dir() for kept in KEPT):
+                shutil.rmtree(work, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise EphysError(sentence(name, 1, [f"OSError: {error}"])) from None
+            raise
+        else:
             shutil.rmtree(work, ignore_errors=True)
     finally:
         os.close(handle)
+
+
+def forget(work: Path) -> None:
+    """Remove the checkpoints: the next attempt is to begin anew."""
+    for kept in KEPT:
+        shutil.rmtree(work / kept, ignore_errors=True)
+
+
+def _begin(work: Path, mark: str, say: Callable[[str], None]) -> None:
+    try:
+        same = (work / MARK).read_text(encoding="utf-8") == mark
+    except (OSError, UnicodeDecodeError):
+        same = False
+    if not same and any((work / kept).exists() for kept in KEPT):
+        say("an earlier attempt left checkpoints of other data or other parameters: they are not used")
+    _tidy(work, KEPT if same else ())
+    beside = work / f"{MARK}.new"
+    beside.write_text(mark, encoding="utf-8")
+    beside.replace(work / MARK)
+
+
+def _tidy(work: Path, keep: Sequence[str]) -> None:
+    """Remove what an attempt left, but the folders to keep and the mark of what they were made from."""
+    for entry in work.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            if entry.name not in keep:
+                shutil.rmtree(entry)
+        elif not keep or entry.name != MARK:
+            entry.unlink()
 
 
 def clear(data: Input, overwrite: bool, say: Callable[[str], None]) -> None:
@@ -66,9 +106,9 @@ def clear(data: Input, overwrite: bool, say: Callable[[str], None]) -> None:
             path.unlink()
 
 
-def room(folder: Path, data: Input) -> None:
+def room(folder: Path, data: Input, stock: bool) -> None:
     """EphysError where the disk has not enough room for klusta to work."""
-    need, free = int(ROOM * data.bytes), shutil.disk_usage(folder).free
+    need, free = int((STOCK_ROOM if stock else ROOM) * data.bytes), shutil.disk_usage(folder).free
     if free < need:
         raise EphysError(
             f"sorting {data.name} needs about {need / 1e9:.1f} GB on the disk of {folder}, which has "

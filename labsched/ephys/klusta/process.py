@@ -22,17 +22,25 @@ class Stopped(Exception):
     """A signal asked us to stop; its number is the argument."""
 
 
-def klusta(work: Path, name: str, threads: int, seed: int, stock: bool, say: Callable[[str], None]) -> None:
-    """Run the child to its end, whatever that is; returns only if it exited 0."""
-    command = [sys.executable, "-m", "labsched.ephys.klusta.child", f"{name}.prm", "--seed", str(seed)]
-    command += ["--threads", str(threads)]
-    command += ["--parent", str(os.getpid())] + (["--stock"] if stock else [])
+def klusta(
+    work: Path,
+    name: str,
+    threads: int,
+    seed: int | None,
+    stock: bool,
+    fingerprint: str,
+    say: Callable[[str], None],
+) -> watch.Watch:
+    """Run the child to its end, whatever that is; returns, with what it said, only if it exited 0."""
+    command = [sys.executable, "-m", "labsched.ephys.klusta.child", f"{name}.prm", "--threads", str(threads)]
+    command += ["--parent", str(os.getpid())] + (["--stock"] if stock else ["--fingerprint", fingerprint])
+    command += [] if seed is None else ["--seed", str(seed)]
     count = str(threads)
     limits = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
     here = str(Path(__file__).resolve().parents[3])
     environment = os.environ | dict.fromkeys(limits, count) | {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
-    heard = watch.Watch()
+    heard = watch.Watch(stock=stock)
     with _stopping() as stop:
         child = subprocess.Popen(
             command, cwd=work, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -54,6 +62,7 @@ def klusta(work: Path, name: str, threads: int, seed: int, stock: bool, say: Cal
     if code:
         kind = Killed if code == -signal.SIGKILL else EphysError
         raise kind(sentence(name, code, list(heard.tail), missing=code == MISSING))
+    return heard
 
 
 class _Stop:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import platform
 import resource
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -53,7 +55,7 @@ def paths(data: Input) -> tuple[Path, Path, Path]:
     return kwik, kwx, summary
 
 
-def finished(data: Input, params: Params, seed: int | None) -> Sorting | None:
+def finished(data: Input, params: Params, seed: int | None, stock: bool = False) -> Sorting | None:
     """The finished sorting that is there, if it is the one that is asked for; EphysError if it is another one."""
     kwik, kwx, note = paths(data)
     try:
@@ -61,6 +63,8 @@ def finished(data: Input, params: Params, seed: int | None) -> Sorting | None:
         if said["denoise"]["blake2b"] != _digest(data):
             return None
         same = said["seed"] == seed and _comparable(said["parameters"]) == _comparable(params.table())
+        # who asks for klusta's own code wants to see what that makes of it
+        same = same and (not stock or set(said.get("code", {}).values()) == {"klusta"})
         wall_s, warnings = float(said["wall_s"]), tuple(said["warnings"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -76,18 +80,23 @@ def finished(data: Input, params: Params, seed: int | None) -> Sorting | None:
 
 
 def summary(
-    work: Path, sorting: Sorting, data: Input, params: Params, seed: int, threads: int, stock: bool
+    work: Path,
+    sorting: Sorting,
+    data: Input,
+    params: Params,
+    seed: int | None,
+    threads: int,
+    code: Mapping[str, str],
 ) -> dict[str, Any]:
     """What NAME.sorting.json holds; the results still lie in ``work``."""
     return {
         "format": FORMAT,
         "name": data.name,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seed": None if stock else seed,
+        "seed": seed,
         "threads": threads,
-        "versions": {
-            package: _version(package) for package in ("labsched", "klusta", "klustakwik2", "numpy", "scipy", "h5py")
-        },
+        "code": dict(code),
+        "versions": _versions(),
         "parameters": params.table(),
         "denoise": {"file": f"{data.name}.denoise.json", "blake2b": _digest(data)},
         "raw_data_files": [str(path) for path in data.raw],
@@ -110,6 +119,21 @@ def summary(
     }
 
 
+def fingerprint(data: Input, params: Params, seed: int | None) -> str:
+    """What a checkpoint is made from: the data, the parameters, the seed, and whose code with which versions."""
+    files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in data.raw]
+    made_from = {
+        "denoise": _digest(data),
+        "probe": hashlib.blake2b(data.prb.read_bytes(), digest_size=16).hexdigest(),
+        "raw": files,
+        "traces": [data.rate, data.channels, data.dtype],
+        "parameters": _comparable(params.table()),
+        "seed": seed,
+        "versions": [_versions(), platform.machine(), platform.python_version()],
+    }
+    return hashlib.blake2b(json.dumps(made_from, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
 def _comparable(table: Any) -> Any:
     """The parameters as JSON holds them, without the number of threads, on which the result does not depend."""
     plain = json.loads(json.dumps(table))
@@ -120,6 +144,10 @@ def _comparable(table: Any) -> Any:
 def _digest(data: Input) -> str:
     note = (data.folder / f"{data.name}.denoise.json").read_bytes()
     return hashlib.blake2b(note, digest_size=16).hexdigest()
+
+
+def _versions() -> dict[str, str | None]:
+    return {package: _version(package) for package in ("labsched", "klusta", "klustakwik2", "numpy", "scipy", "h5py")}
 
 
 def _version(package: str) -> str | None:

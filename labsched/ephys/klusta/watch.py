@@ -18,6 +18,7 @@ STEPS = {
 CLUSTERING = 0.60
 USUAL_ITERATIONS = 120
 
+WHOSE = re.compile(r"^(?P<step>detection|clustering): (?P<code>compiled|klusta's own)")
 BAR = re.compile(r"^(?P<step>[A-Z][A-Za-z ]+?)\s*:\s+(?P<percent>\d+)%\|.*?(?P<done>\d+)/(?P<total>\d+)")
 SHANK = re.compile(r"Clustering group (?P<group>\d+) \((?P<spikes>\d+) spikes\)")
 FOUND = re.compile(r"Spike detection done! (?P<counts>.+)$")
@@ -27,8 +28,10 @@ ITERATION = re.compile(r"\] klustakwik Iteration (?P<n>\d+)\w?: (?P<clusters>\d+
 
 @dataclass
 class Watch:
-    """What has been heard so far: the fraction done, in words, the counts by shank, and the last lines."""
+    """What has been heard so far: whose code runs, the fraction done, in words, the counts by shank, the last lines."""
 
+    stock: bool = False
+    code: dict[str, str] = field(default_factory=lambda: dict.fromkeys(("detection", "clustering"), "klusta"))
     fraction: float = 0.0
     message: str = "starting klusta"
     spikes: dict[int, int] = field(default_factory=dict)
@@ -44,6 +47,8 @@ class Watch:
             return self._bar(line, bar["step"].strip(), int(bar["done"]), int(bar["total"]))
         if line.strip():
             self.tail.append(line)
+        if whose := WHOSE.match(line):
+            self.code[whose["step"]] = "labsched" if whose["code"] == "compiled" else "klusta"
         if self.clustering.hear(line):
             self._say(CLUSTERING + (0.99 - CLUSTERING) * self.clustering.fraction(), self.clustering.message())
         elif found := FOUND.search(line):

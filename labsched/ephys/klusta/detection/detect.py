@@ -52,7 +52,7 @@ def missing(folder: Path, fingerprint: str, every: Iterable[Segment], say: Calla
 
 
 def _shown(found: Iterable[Segment], every: list[Segment], done: int) -> Iterable[Segment]:
-    from tqdm import tqdm
+    from tqdm import tqdm  # type: ignore[import-untyped]
 
     total = sum(len(each.chunks) for each in every)
     with tqdm(desc="Detecting spikes".ljust(24), total=total, initial=done) as bar:

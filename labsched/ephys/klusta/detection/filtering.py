@@ -58,10 +58,9 @@ def thresholds(traces: Traces, settings: Settings) -> Thresholds:
     """From the median magnitude (Quian Quiroga et al. 2004) of excerpts of the filtered signal."""
     x = filtered(_excerpts(traces, settings), settings)
     n_channels = x.shape[1]
+    middle: Any = spikes.middle(x)
     if not settings.single:
         middle = np.array([spikes.middle(x, n_channels, c) for c in range(n_channels)])
-    else:
-        middle = spikes.middle(x)
     factors = np.array(settings.factors)
     found = (factors if settings.single else factors[:, None]) * (middle / 0.6745)
     return Thresholds(found[0], found[1])

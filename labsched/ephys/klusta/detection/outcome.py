@@ -28,7 +28,8 @@ class Kept:
     def chunks(self) -> Iterator[tuple[Chunk, Found]]:
         """Each chunk and what is in it."""
         for segment in self.segments:
-            yield from zip(segment.chunks, read(self.folder, self.fingerprint, segment), strict=True)
+            found = read(self.folder, self.fingerprint, segment, check=False)
+            yield from zip(segment.chunks, found, strict=True)
 
     def times(self) -> dict[int, NDArray[np.float64] | None]:
         """The times of each shank's spikes over all recordings, None without one; counts them on the way."""

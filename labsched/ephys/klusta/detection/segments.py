@@ -1,6 +1,8 @@
 """What is found in some chunks in a row, kept in a file: the checkpoint that a later attempt goes on from."""
 
 import json
+import math
+import mmap
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +18,8 @@ from .chunks import Chunk, Found, Group
 MAGIC = b"labsched detection 1\n"
 #: At most so many chunks are lost with a killed attempt, for each process.
 MOST, FEWEST = 16, 1
+START = 512
+"""Where the numbers begin in a file, behind the magic word, the fingerprint and the checksum."""
 
 
 class Unusable(Exception):
@@ -51,33 +55,51 @@ def write(folder: Path, fingerprint: str, segment: Segment, found: Sequence[Foun
         shapes = {str(number): group.waveforms.shape for number, group in each.groups.items()}
         rows.append({"components": len(each.times), "groups": shapes})
     head = json.dumps({"number": segment.number, "chunks": rows}).encode()
-    payload = b"".join((len(head).to_bytes(8, "little"), head, *(array.tobytes() for array in arrays)))
+    pieces = [len(head).to_bytes(8, "little"), *_padded(head)]
+    for array in arrays:
+        pieces += _padded(array.tobytes())
+    payload = b"".join(pieces)
     path = segment.path(folder)
     beside = path.with_suffix(".new")
     with beside.open("wb") as file:
-        file.write(MAGIC + fingerprint.encode() + b"\n" + blake3(payload).digest())
+        file.write((_mark(fingerprint) + blake3(payload).digest()).ljust(START, b"\0"))
         file.write(payload)
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
 
 
-def read(folder: Path, fingerprint: str, segment: Segment) -> list[Found]:
-    """What `write` kept. Raises FileNotFoundError, or Unusable where it is not whole, or of another detection."""
-    whole = segment.path(folder).read_bytes()
-    if not whole.startswith(MAGIC):
+def read(folder: Path, fingerprint: str, segment: Segment, *, check: bool = True) -> list[Found]:
+    """What `write` kept, as views of the file: only what is looked at is read.
+
+    Raises FileNotFoundError, or Unusable where it is not whole (if `check` says so) or of another detection.
+    """
+    with segment.path(folder).open("rb") as file:
+        if os.fstat(file.fileno()).st_size <= START:
+            raise Unusable("it is cut off")
+        whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    mark = _mark(fingerprint)
+    if whole[: len(MAGIC)] != MAGIC:
         raise Unusable("it is no checkpoint of this version")
-    mark = MAGIC + fingerprint.encode() + b"\n"
-    if not whole.startswith(mark):
+    if whole[: len(mark)] != mark:
         raise Unusable("it is of other data or other parameters")
-    digest, payload = whole[len(mark) : len(mark) + 32], memoryview(whole)[len(mark) + 32 :]
-    if blake3(payload).digest() != digest:
+    digest, payload = whole[len(mark) : len(mark) + 32], whole[START:]
+    if check and blake3(payload).digest() != digest:
         raise Unusable("its checksum is wrong")
     size = int.from_bytes(payload[:8], "little")
     head = json.loads(bytes(payload[8 : 8 + size]))
-    if head["number"] != segment.number:
-        raise Unusable("it is another segment")
-    return list(_found(head["chunks"], payload[8 + size :]))
+    if head["number"] != segment.number or len(head["chunks"]) != len(segment.chunks):
+        raise Unusable("it is of other chunks")
+    return list(_found(head["chunks"], payload[8 + size + -size % 8 :]))
+
+
+def _mark(fingerprint: str) -> bytes:
+    return MAGIC + fingerprint.encode() + b"\n"
+
+
+def _padded(data: bytes) -> tuple[bytes, bytes]:
+    """The data, and what brings the next to a multiple of 8 bytes."""
+    return data, bytes(-len(data) % 8)
 
 
 def _found(rows: Sequence[Any], payload: memoryview) -> Iterator[Found]:
@@ -85,9 +107,10 @@ def _found(rows: Sequence[Any], payload: memoryview) -> Iterator[Found]:
 
     def take(dtype: type, *shape: int) -> NDArray:
         nonlocal at
-        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        at += size
-        return np.frombuffer(bytes(payload[at - size : at]), dtype).reshape(shape)
+        start, count = at, math.prod(shape)
+        size = count * np.dtype(dtype).itemsize
+        at += size + -size % 8
+        return np.frombuffer(payload, dtype, count, start).reshape(shape) if count else np.empty(shape, dtype)
 
     for row in rows:
         times, group_of = take(np.float64, row["components"]), take(np.int32, row["components"])

@@ -33,6 +33,4 @@ class Spline:
     def _some(self, x: spikes.Traces, when: spikes.Doubles, columns: spikes.Ints) -> spikes.Traces:
         sides = spikes.cut(x, when, columns, self.before, self.rows)
         solved, _ = lapack.dgbtrs(self._lu, spikes.DEGREE, spikes.DEGREE, sides.T, self._pivots, overwrite_b=1)
-        return spikes.aligned(
-            np.ascontiguousarray(solved.T), self.knots, when, len(columns), self.before, self.samples
-        )
+        return spikes.aligned(np.ascontiguousarray(solved.T), self.knots, when, len(columns), self.before, self.samples)

@@ -1,7 +1,9 @@
 """The samples as klusta strings them together, read piece by piece from whatever process asks."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,18 +12,22 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Part:
-    """One recording: a file of samples in C order from `offset` on, or a dataset that is not laid out like that."""
+    """One recording: a file of samples in C order from `offset` on; or a dataset that is not laid out like that, by
+    its name in the file; or samples in memory."""
 
     file: str
     offset: int
     shape: tuple[int, int]
     dtype: np.dtype[Any]
-    dataset: Any = None
+    dataset: str = ""
+    held: NDArray | None = None
 
     def read(self, start: int, stop: int) -> NDArray:
         """Rows from `start` to `stop`."""
-        if self.dataset is not None:
-            return self.dataset[start:stop]
+        if self.held is not None:
+            return self.held[start:stop]
+        if self.dataset:
+            return _opened(self.file, os.getpid())[self.dataset][start:stop]
         row = self.shape[1] * self.dtype.itemsize
         count = (stop - start) * self.shape[1]
         found = np.fromfile(self.file, self.dtype, count, offset=self.offset + start * row)
@@ -68,5 +74,13 @@ def _part(array: Any) -> Part:
     plain = array.chunks is None and array.external is None and not array.is_virtual
     offset = array.id.get_offset() if plain else None
     if offset is None:
-        return Part(array.file.filename, 0, array.shape, array.dtype, array)
+        return Part(array.file.filename, 0, array.shape, array.dtype, array.name)
     return Part(array.file.filename, int(offset), array.shape, array.dtype)
+
+
+@cache
+def _opened(file: str, process: int) -> Any:
+    """Each process has a handle of its own."""
+    import h5py
+
+    return h5py.File(file, "r")

@@ -15,7 +15,9 @@ from .segments import Segment, write
 PR_SET_PDEATHSIG = 1
 
 
-def search(finder: Finder, todo: Iterable[Segment], folder: Path, fingerprint: str, processes: int) -> Iterator[Segment]:
+def search(
+    finder: Finder, todo: Iterable[Segment], folder: Path, fingerprint: str, processes: int
+) -> Iterator[Segment]:
     """Find what is in each segment and keep it in `folder`; yields each once it is there, in whatever order.
 
     Raises BrokenProcessPool where a process was killed.
