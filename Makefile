@@ -21,7 +21,7 @@ SEED ?=
 VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' labsched/__init__.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install uninstall user-service deb test-deb demo test chaos fuzz lint format clean bench-pools bench-commands bench-scheduler bench-prune bench-peers bench-accuracy bench-inspect bench-denoise soak
+.PHONY: help venv install uninstall user-service deb test-deb demo test chaos fuzz lint format clean bench-pools bench-commands bench-scheduler bench-prune bench-peers bench-phy bench-accuracy bench-inspect bench-denoise soak
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,8 @@ bench-inspect: venv $(BENCH)/peers/.installed ## bad channels that are found and
 	$(VENV)/bin/python -m benchmarks.channels --seeds $(or $(SEEDS),1000-1055) --peers $(BENCH)/peers $(if $(SEEDS),,--page)
 
 bench-peers: $(BENCH)/peers/.installed ## SpikeInterface and IBL's pre-processing, pinned, in .bench/peers, to compare stage 1 with
+
+bench-phy: $(BENCH)/phy/.installed ## phy, pinned, in .bench/phy: tests open with it what labsched exports
 
 bench-accuracy: venv bench-peers ## what klusta makes of each de-noiser's output; SEEDS=1,2,3 FAMILIES="dense-* linear-40-some-hum" WRITE=1
 	$(VENV)/bin/python -m benchmarks.accuracy $(FAMILIES) --seeds $(or $(SEEDS),1) --bench $(BENCH) $(if $(WRITE),--write) $(ARGS)
@@ -125,6 +127,11 @@ $(KLUSTA): $(INSTALLED)
 $(BENCH)/peers/.installed: benchmarks/peers/requirements.txt
 	$(PYTHON) -m venv $(BENCH)/peers
 	$(BENCH)/peers/bin/python -m pip --disable-pip-version-check --quiet install --requirement $<
+	@touch $@
+
+$(BENCH)/phy/.installed: benchmarks/peers/phy.txt
+	$(PYTHON) -m venv $(BENCH)/phy
+	$(BENCH)/phy/bin/python -m pip --disable-pip-version-check --quiet install --requirement $<
 	@touch $@
 
 $(TOOLS): $(INSTALLED)
