@@ -13,6 +13,7 @@ from typing import Any
 
 from ..errors import EphysError
 from . import result
+from .clustering.history import told
 from .params import Params
 from .stage import Input
 
@@ -110,6 +111,7 @@ def summary(
             }
             for shank in sorting.shanks
         ],
+        "clustering": told(work),
         "spikes": sorting.spikes,
         "clusters": sorting.clusters,
         "warnings": list(sorting.warnings),

@@ -16,7 +16,18 @@ DONE = re.compile(
     r"done after (?P<n>\d+) iterations, (?P<clusters>\d+) clusters, (?P<spikes>\d+) spikes, (?P<seconds>[\d.]+) s$"
 )
 RESUMED = re.compile(r"resumed from \S+, iteration (?P<n>\d+)$")
+EXPECTED = re.compile(
+    r"^clustering: (?P<usual>[\d.]+) iterations are usual(, (?P<pace>[\d.e+-]+) s for a million spikes each)?, "
+    r"(?P<processes>\d+) processors?$"
+)
 EARLIER = "done in an earlier attempt"
+
+
+def expected(known: tuple[float, float] | None, processes: int) -> str:
+    """The line that says what earlier blocks took, for `Heard` to hear."""
+    usual, pace = known or (USUAL_ITERATIONS, None)
+    told = "" if pace is None else f", {pace:.4g} s for a million spikes each"
+    return f"clustering: {usual:g} iterations are usual{told}, {processes} processor{'s' if processes > 1 else ''}"
 
 
 @dataclass
@@ -42,7 +53,11 @@ class Heard:
     shanks: dict[int, Shank] = field(default_factory=dict)
 
     def hear(self, line: str) -> bool:
-        """Take in one line; whether it was about a shank's clustering."""
+        """Take in one line; whether it was about clustering."""
+        if expected := EXPECTED.match(line):
+            self.usual, self.processes = float(expected["usual"]), int(expected["processes"])
+            self.pace = float(expected["pace"]) if expected["pace"] else None
+            return True
         if not (about := LINE.match(line)):
             return False
         shank, rest = self.shanks.setdefault(int(about["shank"]), Shank()), about["rest"]
@@ -82,6 +97,8 @@ class Heard:
 
     def seconds_left(self) -> float | None:
         """How long it will take from now on, or None as long as nothing is known."""
+        if all(shank.done for shank in self.shanks.values()):
+            return 0.0
         paces = [1e6 * each.each / each.spikes for each in self.shanks.values() if each.each and each.spikes]
         pace = sum(paces) / len(paces) if paces else self.pace
         if pace is None:
@@ -91,9 +108,7 @@ class Heard:
             if not shank.done and shank.spikes:
                 each = shank.each or pace * shank.spikes / 1e6
                 lefts.append(self._left(shank) * each)
-        if not lefts:
-            return 0.0
-        return max(max(lefts), sum(lefts) / max(self.processes, 1))
+        return max(max(lefts, default=0.0), sum(lefts) / max(self.processes, 1))
 
     def message(self) -> str:
         """In words: shanks that are done and that are at it, clusters so far, the estimate."""

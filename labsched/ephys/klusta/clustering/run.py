@@ -11,7 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from . import checkpoint
+from . import checkpoint, history
+from .heard import expected
 from .worker import Task, fingerprint
 
 FOLDER = "clustering"
@@ -41,6 +42,8 @@ def run(
     model = KwikModel(str(kwik))
     groups, table = [int(group) for group in model.channel_groups], dict(model.kk2_metadata)
     model.close()
+    # the .kwik lies in a folder in that of the block
+    print(expected(history.usual(kwik.parent.parent), processes), flush=True)
     sizes = {}
     for group in groups:
         model = KwikModel(str(kwik), channel_group=group)
@@ -59,8 +62,11 @@ def run(
     ]  # fmt: skip
     _every(tasks, processes)
     # in klusta's order: what it draws for the colours of a shank follows what it drew for its clusters
-    for task in sorted(tasks, key=lambda task: groups.index(task.shank)):
-        _write(kwik, task, table)
+    took = [
+        _write(kwik, task, table) | {"spikes": sizes[task.shank]}
+        for task in sorted(tasks, key=lambda task: groups.index(task.shank))
+    ]
+    history.record(folder, took)
 
 
 def _every(tasks: list[Task], processes: int) -> None:
@@ -70,11 +76,10 @@ def _every(tasks: list[Task], processes: int) -> None:
     poll = select.poll()
     try:
         while waiting or working:
-            while waiting and len(working) < processes:
-                # all that are left fit in: what is over is shared out, the largest first
-                rest = processes - len(working)
-                threads = max(rest // len(waiting), 1) + (rest % len(waiting) > 0 and rest > len(waiting))
-                worker = _Worker(waiting.pop(0), threads)
+            while waiting and (free := processes - sum(worker.threads for worker in working.values())) > 0:
+                # where all that are left fit in, what is over is shared out, the largest first
+                worker = _Worker(waiting[0], -(-free // len(waiting)))
+                waiting.pop(0)
                 working[worker.handle] = worker
                 poll.register(worker.handle, select.POLLIN)
             for handle, _ in poll.poll():
@@ -127,8 +132,8 @@ class _Worker:
         self.end()
 
 
-def _write(kwik: Path, task: Task, table: Mapping[str, Any]) -> None:
-    """Write a shank's clusters into the .kwik as klusta does after clustering it."""
+def _write(kwik: Path, task: Task, table: Mapping[str, Any]) -> dict[str, float]:
+    """Write a shank's clusters into the .kwik as klusta does after clustering it; what it took."""
     import h5py
     import klustakwik2  # type: ignore[import-untyped]
     import numpy as np
@@ -147,3 +152,5 @@ def _write(kwik: Path, task: Task, table: Mapping[str, Any]) -> None:
     model.clustering_metadata.update({f"klustakwik2_{name}": value for name, value in every.items()})
     model.save(clustering_metadata=model.clustering_metadata)
     model.close()
+    values = saved.values
+    return {"shank": task.shank, "iterations": values["iteration"], "seconds_each": values["seconds_each"]}

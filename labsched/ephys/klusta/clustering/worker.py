@@ -98,7 +98,9 @@ def work(task: Task) -> None:
     finally:
         threads.close()
     shank.progress.ended = True
-    checkpoint.save(task.path, mark, shank.saved())
+    last_one = shank.saved()
+    ended = checkpoint.Checkpoint({**last_one.values, "seconds_each": round(voice.each, 6)}, last_one.arrays)
+    checkpoint.save(task.path, mark, ended)
     voice.end(shank.progress, shank.model.count)
 
 
@@ -108,16 +110,17 @@ class Voice:
     def __init__(self, task: Task, spikes: int, first: int) -> None:
         self.shank, self.spikes, self.first = task.shank, spikes, first
         self.began = self.spoken = time.monotonic()
+        self.each = 0.0
 
     def tell(self, progress: Any, clusters: int) -> None:
         """After an iteration."""
         now = time.monotonic()
+        self.each = (now - self.began) / max(progress.iteration - self.first, 1)
         if now - self.spoken >= SPOKEN_S or progress.iteration == self.first + 1:
             self.spoken = now
-            each = (now - self.began) / max(progress.iteration - self.first, 1)
             say(
                 f"clustering shank {self.shank}: iteration {progress.iteration}, {clusters} clusters, "
-                f"{progress.changed} of {self.spikes} spikes changed, {each:.3f} s each"
+                f"{progress.changed} of {self.spikes} spikes changed, {self.each:.3f} s each"
             )
 
     def end(self, progress: Any, clusters: int) -> None:
