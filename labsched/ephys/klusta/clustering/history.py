@@ -1,7 +1,6 @@
 """How long clustering took in earlier blocks, kept in their NAME.sorting.json: what an estimate rests on at first."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -33,7 +32,7 @@ def usual(target: Path) -> tuple[float, float] | None:
     found: list[tuple[float, Path]] = []
     for path in {*target.glob("*.sorting.json"), *target.parent.glob("*/*.sorting.json")}:
         try:
-            found.append((os.stat(path).st_mtime, path))
+            found.append((path.stat().st_mtime, path))
         except OSError:
             continue
     iterations, paces = [], []
