@@ -62,6 +62,7 @@ def main() -> int:
 def work(task: Task) -> None:
     """Cluster the shank from its last good checkpoint, or from the start."""
     import h5py
+    import scipy.linalg.lapack  # noqa: F401  (it takes a second: not to be measured with the first iteration)
 
     from .model import Threads
     from .spikes import sparse
