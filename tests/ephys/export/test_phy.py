@@ -10,6 +10,7 @@ import pytest
 from labsched.ephys.__main__ import main
 from labsched.ephys.errors import EphysError
 from labsched.ephys.export.command import export
+from labsched.ephys.export.place import made as made_at
 from labsched.ephys.qc.units import load
 from tests.ephys.qc.blocks import GAIN, UNITS, block
 
@@ -151,3 +152,14 @@ def test_phy_reads_the_same(made, folder):
             assert found["amplitude"] == pytest.approx(1)
             assert seen["metadata"]["unit"][str(k)] == unit.name
     assert seen["trace"] == whole.traces.data[1000:1003].tolist()
+
+
+def test_one_that_is_broken_off_leaves_the_one_before(tmp_path):
+    final = tmp_path / "b.phy"
+    final.mkdir()
+    (final / "mine").touch()
+    with pytest.raises(EphysError, match="no more"), made_at(final, True) as partial:
+        partial.mkdir()
+        (partial / "half").touch()
+        raise EphysError("no more")
+    assert [path.name for path in tmp_path.rglob("*")] == ["b.phy", "mine"]

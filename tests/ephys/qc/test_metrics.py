@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labsched.ephys.qc import separation, trains
+from labsched.ephys.qc import amplitudes, separation, trains
 from labsched.ephys.qc.labels import label
 from labsched.ephys.qc.metrics import table
 from labsched.ephys.qc.units import Sorted, load
@@ -133,6 +133,14 @@ def test_lags_are_all_pairs(samples, size):
             if (b - a) // size < 8:
                 brute[(b - a) // size] += 1
     assert trains._lags(samples, size, 8).tolist() == brute
+
+
+def test_spikes_that_detection_missed_are_estimated():
+    # of a Gaussian, what lies below one deviation under the mean (16 %) is cut off
+    draw = np.random.Generator(np.random.PCG64(5)).normal(100, 20, 20_000)
+    assert amplitudes.cutoff(draw.astype(np.float32)) < 0.001
+    cut = -draw[draw > 80].astype(np.float32)
+    assert amplitudes.cutoff(cut) == pytest.approx(0.16, abs=0.03)
 
 
 @pytest.mark.parametrize(
