@@ -61,6 +61,8 @@ def render(job: Job, now: datetime, colour: bool = False) -> list[str]:
         lines.append(_line("held", f"by {job.held_by}: labsched release {job.id}"))
     if job.after:
         lines.append(_line("after", ", ".join(f"{number}" for number in job.after)))
+    if job.report:
+        lines.append(_line("report", job.report))
     for stage in job.stages:
         lines += ["", *_stage(stage, now, colour, job.hidden)]
     return [*lines, *_next(job)]
@@ -136,7 +138,8 @@ def _next(job: Job) -> list[str]:
     if job.hidden:
         return ["", f"the rest of it is shown to {job.user}, and to admins"]
     tried = any(stage.attempts for stage in job.stages)
-    ready = [f"labsched logs {job.id}"] if tried else []
+    ready = [f"labsched report {job.id}"] if job.report else []
+    ready += [f"labsched logs {job.id}"] if tried else []
     if job.state != State.ENDED:
         ready.append(f"labsched cancel {job.id}")
     elif words.state_word(job.state, job.outcome) != "done":

@@ -15,6 +15,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "inspect": ("labsched.cli.inspect:inspect", "Name the bad channels of a block, and draw it."),
         "status": ("labsched.cli.status:status", "Show what runs, what waits and why, and what failed."),
         "show": ("labsched.cli.show:show", "Show all about one job."),
+        "report": ("labsched.cli.report:report", "Open the report on a sorted block."),
         "logs": ("labsched.cli.logs:logs", "Print what a job's stages print."),
         "events": ("labsched.cli.events:events", "Print what changes, as it changes."),
         "history": ("labsched.cli.history:history", "List the jobs that have ended."),

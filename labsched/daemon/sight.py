@@ -118,7 +118,7 @@ def _dim_stage(row: Row, attempts: Sequence[Row]) -> Row:
     argv = [*words[:1], *([MORE] if goes_on or len(words) > 1 else [])]
     told = row.reason and row.outcome not in (Outcome.CANCELLED, Outcome.SKIPPED)
     reason = (attempts[-1].reason if attempts else None) if told else row.reason
-    return _copy(row, argv=argv, cwd=MORE, env={}, outputs=[], reason=reason)
+    return _copy(row, argv=argv, cwd=MORE, env={}, outputs=[], outputs_head="[]", reason=reason)
 
 
 def _reason(attempt: Row) -> str | None:

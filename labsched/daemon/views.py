@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from msgspec import UNSET
 
@@ -14,6 +15,7 @@ from labsched.core.plan import Plan, plan
 from labsched.core.states import OPEN, Outcome, State
 from labsched.core.units import duration, size
 from labsched.engines.base import Look
+from labsched.recipes import results
 from labsched.store import lines, read
 from labsched.store.prepared import Row
 from labsched.store.read import Records
@@ -91,6 +93,7 @@ def job_row(scene: Scene, job: Row, look: Looker) -> wire.JobRow:
         progress=seen.progress,
         left=left,
         memory=seen.memory,
+        report=_report(job, stages, outcome),
     )
 
 
@@ -114,6 +117,7 @@ def job(scene: Scene, row: Row, look: Looker, log: Callable[[str], str], env: di
         started=moment(min(began)) if began else None,
         ended=moment(max(s.ended_at for s in stages)) if state is State.ENDED else None,
         after=tuple(sorted({b.job_id for s in stages for b in scene.records.after.get(s.id, [])})),
+        report=_report(row, stages, outcome),
         stages=tuple(_stage(scene, row, s, look, log, {**env, **s.env}, values) for s in stages),
     )
 
@@ -208,6 +212,17 @@ def _stage(
             for a in attempts
         ),
     )
+
+
+def _report(job: Row, stages: Sequence[Row], outcome: Outcome | None) -> str | None:
+    """The page to look at that a job has left, as its recipe says."""
+    if outcome is not Outcome.SUCCEEDED:
+        return None
+    try:
+        outputs = [path for s in stages for path in msgspec.json.decode(s.outputs_head, type=list[str])]
+    except msgspec.DecodeError:  # thousands of letters of outputs: only their beginning is read
+        return None
+    return results.report(job.recipe, outputs)
 
 
 def _unfenced(scene: Scene, stage: Row, seen: Look) -> str | None:

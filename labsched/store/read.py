@@ -53,9 +53,18 @@ def argv_head(table: sa.FromClause, *, first_only: bool = True) -> sa.ColumnElem
     return sa.case((table.c.position == 0, head), else_="[]") if first_only else head
 
 
+def _outputs_head(*, whole: bool) -> sa.ColumnElement[str]:
+    """The beginning of a stage's outputs, as JSON; in a brief look only of the later stages that succeeded: those of
+    the others lead nowhere yet."""
+    head = sa.func.substr(sa.type_coerce(stages.c.outputs, sa.Text), 1, HEAD)
+    done = stages.c.outcome == Outcome.SUCCEEDED.value
+    return sa.case((done, head) if whole else (sa.and_(done, stages.c.position > 0), head), else_="[]")
+
+
 def _stages(*, whole: bool) -> Prepared:
     columns: list[Any] = [column for column in stages.c if whole or column.name not in LARGE]
     columns.append(argv_head(stages, first_only=not whole).label("argv_head"))
+    columns.append(_outputs_head(whole=whole).label("outputs_head"))
     return Prepared(sa.select(*columns).where(_OF_THESE).order_by(stages.c.position))
 
 

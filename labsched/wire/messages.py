@@ -109,6 +109,7 @@ class Job(Struct, frozen=True, kw_only=True):
     ended: datetime | None = None
     after: tuple[int, ...] = ()
     hidden: bool = False  # what is in it is not shown to whoever asked
+    report: str | None = None  # the page about its results, once it has succeeded
     stages: tuple[Stage, ...]
 
 
@@ -147,6 +148,7 @@ class JobRow(Struct, frozen=True, kw_only=True):
     progress: float | None = None
     left: float | None = None  # seconds, an estimate
     memory: int | None = None
+    report: str | None = None  # the page about its results, once it has succeeded
 
 
 class Pool(Struct, frozen=True, kw_only=True):
@@ -333,6 +335,15 @@ class Daemon(Struct, frozen=True, kw_only=True):
     config: str | None = None  # the configuration file
     settings: dict[str, object] = field(default_factory=dict)
     as_submitter: bool = False  # whether each stage runs as its submitter, and not as the daemon's user
+
+
+class Reported(Struct, frozen=True):
+    """What `labsched report --json` prints: where a job's report is, and whether a browser was asked to show it."""
+
+    job: int
+    name: str
+    report: str
+    opened: bool
 
 
 class Reloaded(Struct, frozen=True):
