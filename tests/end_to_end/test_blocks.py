@@ -95,6 +95,9 @@ def test_a_block_is_denoised_sorted_and_told_of(lab: Lab, reference: list[list[i
         assert attempt["peak_memory"] > 10e6
         assert Path(attempt["log"]).stat().st_size > 0
         assert all(Path(output).exists() for output in found["outputs"])
+    assert job["report"] == str(lab.folder / "phy/rat1/2024-03-10/2024-03-10.report.html")
+    assert lab.run("report", "rat1/2024-03-10", "--print").stdout == job["report"] + "\n"
+    assert "Port_" in Path(job["report"]).read_text()
     assert lab.made.omit in stage(job, "denoise")["argv"]
     assert len(reference) >= 2
     logs = lab.run("logs", "rat1/2024-03-10", "--stage", "denoise")
