@@ -21,7 +21,7 @@ SEED ?=
 VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' labsched/__init__.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install uninstall user-service deb test-deb demo test chaos fuzz lint format clean bench-pools bench-commands bench-scheduler bench-prune bench-peers bench-phy bench-accuracy bench-inspect bench-denoise soak
+.PHONY: help venv install uninstall user-service deb test-deb demo test chaos fuzz lint format clean bench-pools bench-commands bench-scheduler bench-prune bench-peers bench-phy bench-accuracy bench-inspect bench-denoise bench-klusta soak
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench-accuracy: venv bench-peers ## what klusta makes of each de-noiser's output
 
 bench-denoise: venv bench-peers ## stage 1's speed and memory, beside its peers and a plain copy; SECONDS=1200, ROUNDS=1, QUICK=1 for a look
 	$(VENV)/bin/python -m benchmarks.denoise --bench $(BENCH) $(if $(QUICK),--quick) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(ARGS)
+
+bench-klusta: venv ## stage 2's speed and memory, beside stock klusta; PARTS="blocks scaling long", ROUNDS=1, QUICK=1 for a look
+	$(VENV)/bin/python -m benchmarks.klusta $(PARTS) --bench $(BENCH) $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 soak: venv ## a day of a lab's traffic in SECONDS=1200: does anything grow that should not?
 	$(VENV)/bin/python -m benchmarks.soak --seconds $(or $(SECONDS),1200)

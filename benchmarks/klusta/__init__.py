@@ -1,0 +1,1 @@
+"""How fast stage 2 is, and what memory it takes, beside stock klusta."""
