@@ -7,7 +7,7 @@ import click
 
 from labsched.cli import queueing
 from labsched.cli.context import client, json_option, quiet_option, socket_option
-from labsched.cli.types import JOB, MEMORY, PRIORITY, TIME, TIMES
+from labsched.cli.types import JOB, MEMORY, MOMENT, PRIORITY, TIME, TIMES
 from labsched.core.spec import JobSpec, Retry
 from labsched.errors import BadRequest
 from labsched.recipes import command, environ
@@ -32,6 +32,9 @@ from labsched.recipes import command, environ
 @click.option(
     "--priority", type=PRIORITY, default=0, metavar="N", help="Higher goes first; above 0 as [limits] lets. Default: 0."
 )
+@click.option("--not-before", type=MOMENT, metavar="WHEN", help="Not to start before 18:00, 2026-11-25, 2h from now.")
+@click.option("--cwd", metavar="DIR", help="Run it in DIR. Default: this folder.")
+@click.option("--env", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable for it (repeatable).")
 @click.option("--hold", is_flag=True, help="Queue it, but do not let it start before: labsched release.")
 @click.option("--from", "file", metavar="FILE", help="Queue many: a JSON object a line, all or none; - for stdin.")
 @click.option("--no-check", is_flag=True, help="Do not look whether the command exists.")
@@ -49,6 +52,9 @@ def add(
     wait: float | None,
     codes: str | None,
     priority: int,
+    not_before: float | None,
+    cwd: str | None,
+    variables: tuple[str, ...],
     hold: bool,
     file: str | None,
     no_check: bool,
@@ -76,9 +82,9 @@ def add(
       labsched add --from jobs.jsonl
     """
     env, left_out = environ.full(os.environ)
-    folder = _folder()
+    folder = os.path.join(_folder(), os.path.expanduser(cwd)) if cwd else _folder()
     if file is not None:
-        if argv or needs or after or name or time_limit or memory or times or priority or hold:
+        if any((argv, needs, after, name, time_limit, memory, times, priority, hold, not_before, variables)):
             raise click.UsageError("with --from the file says it all: give no command and no --need, --after, --name …")
         found = queueing.parse_file(file, lambda lines: command.read_jobs(lines, folder))
         if not no_check:
@@ -100,11 +106,23 @@ def add(
         memory=memory,
         priority=priority,
         hold=hold,
+        not_before=not_before,
+        extra=_variables(variables),
     )
     if not no_check and (trouble := _missing(argv[0], folder, env.get("PATH", os.defpath))):
         raise BadRequest(trouble)
     queueing.warn_left_out(left_out)
     queueing.send(client(), [job], env, as_json, quiet)
+
+
+def _variables(words: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise BadRequest(f"--env {word!r} sets nothing: it is NAME=VALUE")
+        found[name] = value
+    return found
 
 
 def _retry(times: int, wait: float | None, codes: str | None) -> Retry | None:

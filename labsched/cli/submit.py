@@ -8,7 +8,7 @@ import click
 from labsched.cli import blocks as looking
 from labsched.cli import queueing
 from labsched.cli.context import client, json_option, quiet_option, socket_option
-from labsched.cli.types import BLOCK, PRIORITY
+from labsched.cli.types import BLOCK, MOMENT, PRIORITY
 from labsched.errors import BadRequest
 from labsched.recipes import environ
 from labsched.recipes.block import BlockRequest, Row, check_name, parse_omit, read_table
@@ -21,6 +21,7 @@ from labsched.wire.messages import Daemon
 @click.option(
     "--priority", type=PRIORITY, default=0, metavar="N", help="Higher goes first; above 0 as [limits] lets. Default: 0."
 )
+@click.option("--not-before", type=MOMENT, metavar="WHEN", help="Not to start before 18:00, 2026-11-25, 2h from now.")
 @click.option("--hold", is_flag=True, help="Queue it, but do not let it start before: labsched release.")
 @click.option("--from", "file", metavar="FILE", help="BLOCK<tab>A,B,... a line; all or none; - for stdin.")
 @click.option("--no-check", is_flag=True, help="Do not look at the recording and the probe first.")
@@ -38,6 +39,7 @@ def submit(
     bad_channels: str | None,
     again: bool,
     priority: int,
+    not_before: float | None,
     hold: bool,
     file: str | None,
     no_check: bool,
@@ -76,6 +78,7 @@ def submit(
             bad_channels=bad_channels,
             priority=priority,
             hold=hold,
+            not_before=not_before,
             again=again,
         )
         for row in rows

@@ -120,6 +120,22 @@ class TimeParam(ParamType):
             self.fail(str(error), param, ctx)
 
 
+class MomentParam(ParamType):
+    """A moment to come: `18:00`, `tomorrow 8:00`, `2026-11-25 18:00`, `2h`; in seconds since the epoch."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from datetime import datetime
+
+        from labsched.recipes.moment import parse_moment
+
+        try:
+            return value if isinstance(value, float) else parse_moment(str(value), datetime.now().astimezone())
+        except BadRequest as error:
+            self.fail(str(error), param, ctx)
+
+
 class MemoryParam(ParamType):
     """A size of memory: `500M`, `12G`, `12GiB`; in bytes."""
 
@@ -154,7 +170,7 @@ SLOTS = Whole(0, 1_000_000)
 POSITIVE = Whole(1, 1_000_000_000)
 COUNT = Whole(0, 1_000_000_000)
 JOB, POOL, BLOCK = JobParam(), PoolParam(), BlockParam()
-TIME, MEMORY, SIZE = TimeParam(), MemoryParam(), SizeParam()
+TIME, MOMENT, MEMORY, SIZE = TimeParam(), MomentParam(), MemoryParam(), SizeParam()
 
 
 def _ask(ctx: click.Context, what: str, kind: Any) -> Any:

@@ -13,6 +13,7 @@ MAX_PRIORITY = 1_000_000
 MAX_AFTER = 1000  # jobs that one comes after
 MAX_BYTES = 2 * 1024**2  # of a command line and its environment: no kernel starts a longer one
 MAX_OUTPUTS = 1000
+MAX_MOMENT = 1e11  # seconds since the epoch: the year 5138
 MAX_SLOTS = 1_000_000  # of a pool
 MAX_PATH = 4096  # bytes
 MIN_MEMORY, MAX_MEMORY = 1_000_000, 10**18  # bytes: a program needs some to start at all
@@ -34,6 +35,8 @@ def problem(job: JobSpec, pools: Mapping[str, int], shares: Mapping[str, int] | 
         return f"{job.name}: it comes after {len(job.after)} jobs, and may come after {MAX_AFTER}"
     if abs(job.priority) > MAX_PRIORITY:
         return f"{job.name}: a priority lies between -{MAX_PRIORITY} and {MAX_PRIORITY}"
+    if job.not_before is not None and not 0 <= job.not_before < MAX_MOMENT:
+        return f"{job.name}: the time before which it is not to start is no sensible number of seconds since 1970"
     names = [stage.name for stage in job.stages]
     if len(set(names)) < len(names):
         return f"{job.name}: two of its stages have one name"

@@ -50,7 +50,8 @@ class JobSpec:
     """What a person asked for, with every recipe expanded: it never changes once it is queued.
 
     The stages run one after the other. `key` says what must not be queued twice at a time (a block); `after` are the
-    numbers of jobs, or the names of jobs in the same request, that must succeed first.
+    numbers of jobs, or the names of jobs in the same request, that must succeed first; `not_before` is the time, in
+    seconds since the epoch, until which its first stage waits at least.
     """
 
     name: str
@@ -62,3 +63,4 @@ class JobSpec:
     priority: int = 0
     hold: bool = False
     again: bool = False
+    not_before: float | None = None

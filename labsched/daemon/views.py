@@ -155,7 +155,9 @@ def why_waiting(scene: Scene, job: Row, stage: Row) -> str:
     if before:
         return "after " + ", ".join(str(n) for n in sorted({b.job_id for b in before}))
     if stage.not_before is not None:
-        left = duration(stage.not_before - scene.now)
+        left = duration(max(stage.not_before - scene.now, 0.0))
+        if stage.tries == stage.delays == 0:
+            return f"its time has not come, {left} are left: labsched release {job.id} has it start now"
         return f"{stage.reason or 'it did not succeed'}; again in {left}: labsched retry {job.id} does it at once"
     if stage.line is None:
         return "after the stage before it"

@@ -26,6 +26,7 @@ class BlockRequest(NamedTuple):
     stream: str | None = None
     priority: int = 0
     hold: bool = False
+    not_before: float | None = None
     again: bool = False
     bad_channels: str | None = None
 
@@ -136,6 +137,7 @@ def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env:
         env=dict(env),
         priority=request.priority,
         hold=request.hold,
+        not_before=request.not_before,
         again=request.again,
     )
     return Expanded(job, source, target, probe, request.omit, request.stream, bad_channels)

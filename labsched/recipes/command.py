@@ -61,6 +61,7 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     retry: int | Again | None = None
     priority: Annotated[int, msgspec.Meta(ge=-MAX_PRIORITY, le=MAX_PRIORITY)] = 0
     hold: bool = False
+    not_before: str | None = None
 
 
 def parse_needs(values: Iterable[str]) -> Slots:
@@ -160,11 +161,12 @@ def expand(
     memory: int | None = None,
     priority: int = 0,
     hold: bool = False,
+    not_before: float | None = None,
 ) -> JobSpec:
     """A command as a job of one stage, `run`.
 
     `cwd` must be absolute; `extra` comes on top of the environment of whoever asks; `time_limit` is in seconds,
-    `memory` in bytes.
+    `memory` in bytes, `not_before` in seconds since the epoch.
     Without a name a job is called like its command line. Raises BadRequest.
     """
     if not argv or not argv[0]:
@@ -195,6 +197,7 @@ def expand(
         after=tuple(after),
         priority=priority,
         hold=hold,
+        not_before=not_before,
     )
 
 
@@ -245,6 +248,7 @@ def _job(line: str, cwd: str) -> JobSpec:
         memory=parse_memory(said.memory) if isinstance(said.memory, str) else said.memory,
         priority=said.priority,
         hold=said.hold,
+        not_before=_moment(said.not_before),
     )
 
 
@@ -289,6 +293,16 @@ def _in_words(error: str) -> str:
     what, _, where = error.partition(" - at `$")
     where = where.strip("`.")
     return f"{where}: {what[:1].lower()}{what[1:]}" if where else what[:1].lower() + what[1:]
+
+
+def _moment(said: str | None) -> float | None:
+    if said is None:
+        return None
+    from datetime import datetime
+
+    from labsched.recipes.moment import parse_moment  # which needs `parse_time`, and few lines say one
+
+    return parse_moment(said, datetime.now().astimezone())
 
 
 def _retry(said: int | Again | None) -> Retry | None:

@@ -28,6 +28,7 @@ class Ready:
     after: tuple[int | str, ...]
     digest: str
     variables: str
+    not_before: float | None
     needs: Needs  # of its first stage
     stages: tuple[Mapping[str, Any], ...]
 
@@ -42,7 +43,8 @@ def ready(specs: Iterable[JobSpec]) -> Iterator[Ready]:
             digest, variables = hashlib.sha256(json.dumps(env, sort_keys=True).encode()).hexdigest(), _text(env)
         yield Ready(
             *(spec.name, spec.recipe, spec.key, spec.priority, spec.hold, spec.again, spec.after, digest, variables),
-            *(spec.stages[0].needs, tuple(_stage(position, stage) for position, stage in enumerate(spec.stages))),
+            *(spec.not_before, spec.stages[0].needs),
+            tuple(_stage(position, stage) for position, stage in enumerate(spec.stages)),
         )
 
 

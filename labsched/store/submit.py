@@ -18,7 +18,7 @@ from labsched.store.tables import dependencies, environments, jobs, stages
 
 TOGETHER = 500  # jobs whose rows are in memory
 _OF_JOB = ("id", "name", "recipe", "key", "user", "uid", "priority", "held_by", "submitted_at", "environment_id")
-_OF_STAGE = ("id", "job_id", "position", "name", "cwd", "time_limit", "memory", "state", "line")
+_OF_STAGE = ("id", "job_id", "position", "name", "cwd", "time_limit", "memory", "state", "line", "not_before")
 _JSON = ("argv", "env", "outputs", "needs", "up_to", "retry")  # text already
 
 
@@ -77,16 +77,18 @@ def insert(
         )
         # Of a job that comes after nothing it is plain; of the others `refresh` knows.
         line = None
+        later = job.not_before if job.not_before is not None and job.not_before > at else None
         if earlier:
             rows.follow.append(number)
-        elif not job.hold:
+        elif not job.hold and later is None:
             kind = (job.priority, job.stages[0]["needs"])
             line = lines[kind] = lines.get(kind) or line_text(job.priority, user, job.needs)
         for stage in job.stages:
             stage_id += 1
-            rows.stages.append({**stage, "id": stage_id, "job_id": number, "state": State.WAITING, "line": line})
+            mine = {"id": stage_id, "job_id": number, "state": State.WAITING, "line": line, "not_before": later}
+            rows.stages.append({**stage, **mine})
             rows.edges += ({"stage_id": stage_id, "on_stage_id": one} for one in earlier)
-            earlier, line = {stage_id}, None
+            earlier, line, later = {stage_id}, None, None
         before.add(number, job.name, stage_id)
         rows.told.append(("job.submitted", number, {"at": at, "user": user, "data": _about(job)}))
         if len(rows.jobs) == TOGETHER:
@@ -115,7 +117,7 @@ class _Rows:
 
 
 def _about(job: Ready) -> dict[str, object]:
-    return {"name": job.name, "held": job.hold or None}
+    return {"name": job.name, "held": job.hold or None, "not_before": job.not_before}
 
 
 class _Before:

@@ -26,7 +26,18 @@ _STOP = Prepared(
     .values(stop_at=sa.bindparam("at"), stop_by=sa.bindparam("by"), stop_reason=sa.bindparam("why"))
 )
 _ENDED = Prepared(sa.select(sa.func.min(jobs.c.id)).where(_THESE, jobs.c.ended_at.is_not(None)))
-_FREE = Prepared(sa.select(sa.func.min(jobs.c.id)).where(_THESE, jobs.c.held_by.is_(None)))
+_LATER = sa.and_(stages.c.not_before.is_not(None), stages.c.tries == 0, stages.c.delays == 0)
+_FREE = Prepared(
+    sa.select(sa.func.min(jobs.c.id)).where(
+        _THESE, jobs.c.held_by.is_(None), ~sa.exists().where(stages.c.job_id == jobs.c.id, _LATER)
+    )
+)
+# One that is held, too, is only let go.
+_COME = Prepared(
+    stages.update()
+    .where(_LATER, stages.c.job_id.in_(sa.select(jobs.c.id).where(_THESE, jobs.c.held_by.is_(None))))
+    .values(not_before=None)
+)
 _HOLD = Prepared(jobs.update().where(_THESE, jobs.c.held_by.is_(None)).values(held_by=sa.bindparam("by")))
 _RELEASE = Prepared(jobs.update().where(_THESE).values(held_by=None))
 
@@ -108,10 +119,14 @@ def hold(connection: sa.Connection, job_ids: Sequence[int], at: float, user: str
 
 
 def release(connection: sa.Connection, job_ids: Sequence[int], at: float, user: str) -> None:
-    """Let held jobs go on. Raises Refused where one is not held."""
+    """Let held jobs go on, and have those wait no longer that were not to start before some time.
+
+    Raises Refused where one is neither.
+    """
     for part in _parts(job_ids):
         if (free := _FREE.scalar(connection, ids=numbers(part))) is not None:
-            raise Refused(f"job {free} is not held")
+            raise Refused(f"job {free} is not held, nor does it wait for a time")
+        _COME.run(connection, ids=numbers(part))
         _RELEASE.run(connection, ids=numbers(part))
         _tell(connection, "job.released", part, at, user)
         refresh(connection, part)

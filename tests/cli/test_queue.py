@@ -181,6 +181,29 @@ def test_a_pool_is_changed_while_all_goes_on(queue: Labsched) -> None:
     assert queue("pool", "set", "NOPE", "3").code == 4
 
 
+def test_a_job_that_is_not_to_start_yet_says_so_and_starts_when_it_is_released(queue: Labsched) -> None:
+    job = number(queue, "--not-before", "2h", "--", "true")
+    why = queue("show", job).out
+    assert "its time has not come, 1h59 are left" in why or "its time has not come, 2h00 are left" in why
+    assert f"labsched release {job}" in why
+    assert queue("release", job).code == 0
+    assert queue("wait", job).code == 0
+    assert queue("release", job).code == 5
+    soon = number(queue, "--not-before", "1s", "--", "true")
+    assert queue("wait", soon).code == 0
+    assert "is not a moment" in queue("add", "--not-before", "soon", "--", "true").sentence
+
+
+def test_a_folder_and_variables_can_be_given(queue: Labsched, scratch: Path) -> None:
+    (scratch / "sub").mkdir()
+    there = ("--cwd", "sub", "--env", "A=b=c", "--env", "EMPTY=")
+    job = number(queue, *there, "--", "sh", "-c", 'echo "$A|${EMPTY-unset}|$(pwd)"')
+    assert queue("wait", job).code == 0
+    assert queue("logs", job).out == f"b=c||{scratch / 'sub'}\n"
+    assert "there is no folder" in queue("add", "--cwd", "nowhere", "--", "true").sentence
+    assert queue("add", "--env", "A", "--", "true").sentence == "--env 'A' sets nothing: it is NAME=VALUE"
+
+
 def test_what_could_never_run_is_refused(queue: Labsched) -> None:
     for needs in ("CPU=3", "NOPE=1"):
         ran = queue("add", "--need", needs, "--", "true")

@@ -9,7 +9,7 @@ from labsched.core.states import Outcome, State
 from labsched.errors import BadRequest, LabschedError, NotFound, Refused
 from labsched.store import read
 from labsched.store.tables import dependencies, environments, events, jobs, stages
-from tests.store.worlds import FAILED, Queue, job
+from tests.store.worlds import FAILED, Queue, job, names
 
 WAITING, SKIPPED = State.WAITING, Outcome.SKIPPED
 
@@ -162,3 +162,30 @@ def test_a_request_may_have_more_jobs_than_a_statement_has_variables(queue: Queu
     raw.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 110)
     numbers = queue.submit(*(job() for _ in range(120)))
     assert len(queue.in_line()) == len(numbers)
+
+
+def test_a_job_waits_for_its_time_and_a_release_ends_that(queue: Queue) -> None:
+    later = queue.now + 1000
+    first, second, over = queue.submit(
+        job("one", "two", not_before=later), job(not_before=later, hold=True), job(not_before=1.0)
+    )
+    assert names(queue.step()) == [f"{over}.run"]
+    assert queue.next_at == later
+    queue.release(first)
+    assert names(queue.step()) == [f"{first}.one"]
+    queue.release(second)  # which was held, too
+    assert names(queue.step()) == []
+    queue.release(second)
+    assert names(queue.step()) == [f"{second}.run"]
+    with pytest.raises(Refused, match="is not held, nor does it wait for a time"):
+        queue.release(second)
+
+
+def test_a_job_starts_when_its_time_has_come_and_those_before_it_have_succeeded(queue: Queue) -> None:
+    soon = queue.now + 8
+    first, after = queue.submit(job(name="a", not_before=soon), job(name="b", not_before=soon + 1, after=("a",)))
+    assert queue.step() == []
+    started = next(filter(None, (names(queue.step()) for _ in range(20))))
+    assert started == [f"{first}.run"]
+    assert queue.now >= soon
+    assert queue.finish(f"{first}.run") == [f"{after}.run"]
