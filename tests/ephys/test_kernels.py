@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import signal
 
 from labsched.ephys import kernels
+from labsched.ephys.kernels import spikes
 
 SIZES = {"channels": st.integers(1, 41), "samples": st.integers(1, 70), "seed": st.integers(0, 99)}
 
@@ -84,3 +86,12 @@ def test_the_product_is_rounded_to_even_clipped_and_counted(channels, samples, s
 def test_too_many_sections_are_refused():
     with pytest.raises(ValueError, match="at most 8"):
         kernels.zero_phase(blank(3, 1), np.zeros((9, 5), np.float32), np.zeros((9, 2), np.float32))
+
+
+def test_a_filter_that_is_given_in_strided_arrays_is_the_same():
+    draw = np.random.Generator(np.random.PCG64(1))
+    b, a = signal.butter(3, (0.05, 0.95), "pass")
+    zi, raw = signal.lfilter_zi(b, a), draw.integers(-900, 900, (300, 5)).astype(np.int16)
+    whole = np.concatenate((2 * raw[:1] - raw[21:0:-1], raw, 2 * raw[-1:] - raw[-2:-23:-1]))
+    got = spikes.filtered(whole, 21, b, a, zi[::-1].copy()[::-1])
+    assert np.array_equal(got, signal.filtfilt(b, a, raw, axis=0).astype(np.float32))

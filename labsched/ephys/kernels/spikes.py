@@ -47,6 +47,7 @@ def filtered(raw: NDArray, edge: int, b: Doubles, a: Doubles, zi: Doubles) -> Tr
     out = np.empty((n - 2 * edge, channels), np.float32)
     kept = np.empty((n, 8))
     raw = np.ascontiguousarray(raw)
+    b, a, zi = (np.ascontiguousarray(each, np.float64) for each in (b, a, zi))
     wide = int(raw.dtype != np.int16)
     if _native.ls_filter(
         *(raw.ctypes.data, wide, n, channels, edge, len(b), b.ctypes.data, a.ctypes.data, zi.ctypes.data),
