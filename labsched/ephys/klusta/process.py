@@ -40,7 +40,7 @@ def klusta(
     here = str(Path(__file__).resolve().parents[3])
     environment = os.environ | dict.fromkeys(limits, count) | {"PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")]))
-    heard = watch.Watch(stock=stock)
+    heard = watch.Watch()
     with _stopping() as stop:
         child = subprocess.Popen(
             command, cwd=work, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -80,7 +80,7 @@ def sort(
         result.settle(work, name, folder)
         sorting = Sorting(name, *paths(data), shanks, warnings, round(time.monotonic() - started, 3))
         publish(work, sorting, summary(work, sorting, data, params, seed, threads, heard.code))
-    report(1.0, "metrics and report")
+    report(0.99, "metrics and report")
     after(folder, name, say)
     report(1.0, sorting.note())
     return sorting

@@ -8,14 +8,16 @@ from typing import IO
 
 from .clustering.heard import Heard
 
-#: Where each of klusta's steps begins and how much of the whole it is, as measured on several recordings.
+CLUSTERING = 0.60
+#: Where each of klusta's steps begins and how much of the whole it is, as measured on several recordings. Compiled, the
+#: detection is one step.
+COMPILED = {"Detecting spikes": (0.0, CLUSTERING)}
 STEPS = {
     "Detecting spikes": (0.0, 0.30),
     "Extracting waveforms": (0.30, 0.14),
     "Performing PCA": (0.44, 0.02),
     "Computing features": (0.46, 0.14),
 }
-CLUSTERING = 0.60
 USUAL_ITERATIONS = 120
 
 WHOSE = re.compile(r"^(?P<step>detection|clustering): (?P<code>compiled|klusta's own)")
@@ -30,7 +32,6 @@ ITERATION = re.compile(r"\] klustakwik Iteration (?P<n>\d+)\w?: (?P<clusters>\d+
 class Watch:
     """What has been heard so far: whose code runs, the fraction done, in words, the counts by shank, the last lines."""
 
-    stock: bool = False
     code: dict[str, str] = field(default_factory=lambda: dict.fromkeys(("detection", "clustering"), "klusta"))
     fraction: float = 0.0
     message: str = "starting klusta"
@@ -65,8 +66,9 @@ class Watch:
         return line
 
     def _bar(self, line: str, step: str, done: int, total: int) -> str | None:
-        if step in STEPS and total:
-            start, size = STEPS[step]
+        steps = COMPILED if self.code["detection"] == "labsched" else STEPS
+        if step in steps and total:
+            start, size = steps[step]
             self._say(start + size * done / total, f"{step.lower()}: {done} of {total}")
         tenth = 10 * done // max(total, 1)
         if (step, tenth) == self.shown:

@@ -60,14 +60,26 @@ class Traces:
         batch = min(max(1, AT_ONCE // (len(reach) * len(columns))), SNIPPETS)
         for begin in range(0, len(samples), batch):
             which = slice(begin, min(begin + batch, len(samples)))
-            rows = np.clip(samples[which, None] + reach, 0, len(self.data) - 1)
-            raw = np.empty((len(rows), len(columns), len(reach)), dtype=np.float32)
-            for k, column in enumerate(columns):
-                raw[:, k] = self.data[rows, column]
+            raw = self._gather(samples[which], columns, reach)
             # a constant is nothing to a band-pass; taken off before, it costs no digits
             raw -= raw.mean(axis=2, keepdims=True)
             self.forget()
             yield which, raw @ operator
+
+    def _gather(self, samples: NDArray[np.int64], columns: NDArray[np.int64], reach: NDArray[np.int64]) -> Floats:
+        """What was recorded around each of these samples (samples × channels × reach), in bits."""
+        raw = np.empty((len(samples), len(columns), len(reach)), dtype=np.float32)
+        # The channels of one sample lie side by side: one piece a spike is read once, and not once a channel.
+        first, last = int(columns.min()), int(columns.max()) + 1
+        inside = columns - first
+        for k, sample in enumerate(samples.tolist()):
+            start, stop = sample + int(reach[0]), sample + int(reach[-1]) + 1
+            if start < 0 or stop > len(self.data):
+                piece = self.data[np.clip(sample + reach, 0, len(self.data) - 1), first:last]
+            else:
+                piece = self.data[start:stop, first:last]
+            raw[k] = piece.T[inside]
+        return raw
 
     def noise(self, columns: NDArray[np.int64], seed: int = 0) -> tuple[Floats, Floats]:
         """Each channel's noise (µV) in random chunks: (median absolute deviation over 0.6745, standard deviation)."""

@@ -2,10 +2,11 @@
 
 import io
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labsched.ephys.klusta.watch import Watch, lines
+from labsched.ephys.klusta.watch import CLUSTERING, Watch, lines
 
 BARS = "\r".join(f"Detecting spikes        : {k:3d}%|##  | {k}/100 [00:01<00:01,  9.0it/s]" for k in range(101))
 
@@ -76,3 +77,12 @@ def test_lines_are_whole_however_the_bytes_come(data, size):
 def test_no_line_makes_it_fail(line):
     watch = heard(line)
     assert 0.0 <= watch.fraction <= 1.0
+
+
+def test_compiled_the_detection_is_one_step_up_to_the_clustering() -> None:
+    watch = Watch()
+    watch.hear("detection: compiled")
+    watch.hear("Detecting spikes        :  50%|#####     | 61/122 [00:06<00:00, 17.94it/s]")
+    assert watch.fraction == pytest.approx(0.5 * CLUSTERING)
+    watch.hear("Detecting spikes        : 100%|##########| 122/122 [00:06<00:00, 17.94it/s]")
+    assert watch.fraction == pytest.approx(CLUSTERING)
