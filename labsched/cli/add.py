@@ -8,6 +8,7 @@ import click
 from labsched.cli import queueing
 from labsched.cli.context import client, json_option, quiet_option, socket_option
 from labsched.cli.types import JOB, MEMORY, MOMENT, PRIORITY, TIME, TIMES
+from labsched.client.programs import missing
 from labsched.core.spec import JobSpec, Retry
 from labsched.errors import BadRequest
 from labsched.recipes import command, environ
@@ -109,7 +110,7 @@ def add(
         not_before=not_before,
         extra=_variables(variables),
     )
-    if not no_check and (trouble := _missing(argv[0], folder, env.get("PATH", os.defpath))):
+    if not no_check and (trouble := missing(argv[0], folder, env.get("PATH", os.defpath))):
         raise BadRequest(trouble)
     queueing.warn_left_out(left_out)
     queueing.send(client(), [job], env, as_json, quiet)
@@ -142,7 +143,7 @@ def _check_all(file: str, found: list[tuple[int, JobSpec]], env: dict[str, str])
         path = stage.env.get("PATH", env.get("PATH", os.defpath))
         key = (stage.argv[0], stage.cwd, path)
         if key not in known:
-            known[key] = _missing(stage.argv[0], stage.cwd, path)
+            known[key] = missing(stage.argv[0], stage.cwd, path)
         if known[key]:
             bad.append(f"{file}, line {number}: {known[key]}")
     if bad:
@@ -154,24 +155,3 @@ def _folder() -> str:
         return os.getcwd()
     except OSError:
         raise BadRequest("this folder is gone: go to another one first") from None
-
-
-def _missing(program: str, folder: str, path: str) -> str | None:
-    """Why `program` cannot be run from `folder`, in words; None where it can."""
-    if not os.path.isdir(folder):
-        return f"there is no folder {folder} to run it in"
-    if "/" in program:
-        file = os.path.join(folder, program)
-        if not os.path.exists(file):
-            return f"there is no program {file}: check its name (or give --no-check)"
-        if not _runs(file):
-            return f"{file} is not a program that you may run: chmod +x it, or name the program that reads it"
-        return None
-    # shutil.which would do; it loads all that packs and unpacks archives.
-    if not any(_runs(os.path.join(place, program)) for place in path.split(os.pathsep)):
-        return f"there is no command {program!r} on your PATH: check its name (or give --no-check)"
-    return None
-
-
-def _runs(file: str) -> bool:
-    return os.path.isfile(file) and os.access(file, os.X_OK)
