@@ -1,7 +1,6 @@
 """labsched: a queue for one lab's server."""
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # of `typing`, which takes a millisecond to import
 if TYPE_CHECKING:
     from labsched.client import AsyncClient, Client
 
@@ -9,7 +8,7 @@ __version__ = "0.1.0"
 __all__ = ["AsyncClient", "Client", "__version__"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in ("AsyncClient", "Client"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib  # by its name: else whatever imports labsched would import all of them

@@ -4,7 +4,8 @@ Nothing is imported before it is asked for: the command line uses parts of this 
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
+
+TYPE_CHECKING = False  # of `typing`, which takes a millisecond to import
 
 if TYPE_CHECKING:
     from labsched.client.aio import AsyncClient, AsyncJob
@@ -15,7 +16,7 @@ __all__ = ["AsyncClient", "AsyncJob", "Client", "Job", "Jobs", "Results"]
 _ROOMS = {"AsyncClient": "aio", "AsyncJob": "aio", "Client": "sync", "Job": "jobs", "Jobs": "jobs", "Results": "jobs"}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_ROOMS[name]}"), name)
