@@ -136,6 +136,17 @@ class MomentParam(ParamType):
             self.fail(str(error), param, ctx)
 
 
+class Or(ParamType):
+    """What `kind` reads, or one word that stands for a value."""
+
+    def __init__(self, kind: ParamType, word: str, value: Any) -> None:
+        self.kind, self.word, self.value = kind, word, value
+        self.name = kind.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return self.value if value == self.word else self.kind.convert(value, param, ctx)
+
+
 class MemoryParam(ParamType):
     """A size of memory: `500M`, `12G`, `12GiB`; in bytes."""
 

@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "hold": ("labsched.cli.change:hold", "Keep waiting jobs from starting."),
         "release": ("labsched.cli.change:release", "Let held jobs start."),
         "retry": ("labsched.cli.change:retry", "Run again what did not succeed."),
+        "edit": ("labsched.cli.edit:edit", "Change a job's priority, needs, limits or time."),
         "pool": ("labsched.cli.pools:pool", "Change a pool: set, pause, resume."),
     },
     "Around it": {

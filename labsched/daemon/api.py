@@ -54,6 +54,7 @@ class Api:
         }
         post: dict[str, Handler] = {
             "jobs": self.changes.submit,
+            "jobs/edit": self.changes.edit,
             "jobs/{verb}": self.changes.verb,
             "pools/{name}": self.changes.set_pool,
             "config/reload": self.reload.post,

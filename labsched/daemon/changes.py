@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 
+import msgspec
 import sqlalchemy as sa
 from aiohttp import web
 
@@ -15,6 +16,7 @@ from labsched.daemon.sight import find_all
 from labsched.errors import BadRequest, Forbidden, NotFound, TryLater
 from labsched.faults import point
 from labsched.store import lines, read, verbs
+from labsched.store.edit import Edit, edit
 from labsched.store.limits import few_kinds, room
 from labsched.store.prepared import Row
 from labsched.store.ready import Ready
@@ -134,6 +136,40 @@ class Changes:
             more = len({job.id for job in ended if job.uid == uid})
             who = "you" if uid == person.uid else user_name(uid)
             room(connection, uid, more, self.desk.config.limits.queued_jobs_per_user, who)
+
+    async def edit(self, request: web.Request) -> web.Response:
+        """POST jobs/edit"""
+        person = request[PERSON]
+        async with self.desk.body(request, requests.Edit) as asked:
+            numbers = await self._edit(asked, person)
+        point("verb.committed", numbers)
+
+        async def touched() -> wire.Jobs:
+            return wire.Jobs(await self.desk.many_rows(numbers, person))
+
+        return await self.desk.answer_with(request, touched())
+
+    async def _edit(self, asked: requests.Edit, person: Peer) -> list[int]:
+        said = msgspec.structs.asdict(asked)
+        refs = said.pop("jobs")
+        if not refs or all(value is None for value in said.values()):
+            raise BadRequest("change which jobs, and what of them?")
+        if len(refs) > MAX_RETRIES:
+            raise BadRequest(f"edit at most {MAX_RETRIES} jobs at a time")
+        now = self.desk.loop.clock.now()
+
+        def work(connection: sa.Connection) -> list[int]:
+            found = find_all(connection, refs, person)
+            for job in found:
+                may_touch(person, job.uid, f"job {job.id}")
+                if asked.priority is not None:
+                    may_rank(person, f"job {job.id}", asked.priority, self.desk.config.limits.priority)
+                edit(connection, job.id, Edit(**said), now, person.name, self.desk.loop.shares())
+            for uid in {job.uid for job in found}:
+                few_kinds(connection, uid)
+            return [job.id for job in found]
+
+        return await self.desk.change(work)
 
     async def set_pool(self, request: web.Request) -> web.Response:
         """POST pools/NAME"""

@@ -4,13 +4,15 @@ counted by the database itself.
 So nobody who asks has to count a hundred thousand rows, and no statement can forget to keep count.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
 
 from labsched.store.prepared import Prepared
-from labsched.store.tables import tallies
+from labsched.store.tables import stages, tallies
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,18 @@ _IN_LINE, _LIVE, _OF_KIND = (tallies.c.kind == tally.kind for tally in ALL)
 _LINES = Prepared(sa.select(tallies.c.name, tallies.c.number).where(_IN_LINE).order_by(tallies.c.name))
 _ALL_LIVE = Prepared(sa.select(sa.func.coalesce(sa.func.sum(tallies.c.number), 0)).where(_LIVE))
 _LIVE_OF = Prepared(sa.select(tallies.c.number).where(_LIVE, tallies.c.name == sa.bindparam("uid", type_=sa.String)))
+_KINDS_OF_JOB = Prepared(
+    sa.select(sa.literal_column(KIND.name.replace("ROW", "stages")).label("name"), sa.func.count().label("number"))
+    .select_from(stages)
+    .where(stages.c.job_id == sa.bindparam("job"), stages.c.ended_at.is_(None))
+    .group_by(sa.literal_column("1"))
+)
+_ADD = Prepared(
+    insert(tallies)
+    .values(kind=sa.bindparam("kind"), name=sa.bindparam("name"), number=sa.bindparam("more"))
+    .on_conflict_do_update(index_elements=["kind", "name"], set_={"number": tallies.c.number + sa.bindparam("more")})
+)
+_NONE = Prepared(sa.delete(tallies).where(_OF_KIND, tallies.c.number < 1))
 _ALL_KINDS = Prepared(sa.select(tallies.c.name, tallies.c.number).where(_OF_KIND))
 _KINDS_OF = Prepared(
     sa.select(sa.func.count()).where(
@@ -94,6 +108,20 @@ def live_jobs(connection: sa.Connection, uid: int | None = None) -> int:
     if uid is None:
         return int(_ALL_LIVE.scalar(connection))
     return int(_LIVE_OF.scalar(connection, uid=str(uid)) or 0)
+
+
+def kinds_of(connection: sa.Connection, job: int) -> Counter[str]:
+    """The kinds of this job's stages, by the names that they are counted by."""
+    return Counter({row.name: row.number for row in _KINDS_OF_JOB.rows(connection, job=job)})
+
+
+def recount(connection: sa.Connection, job: int, before: Counter[str]) -> None:
+    """Count this job's stages among their kinds anew: no trigger sees a change of priority or needs."""
+    now = kinds_of(connection, job)
+    for name in now.keys() | before.keys():
+        if more := now[name] - before[name]:
+            _ADD.run(connection, kind=KIND.kind, name=name, more=more)
+    _NONE.run(connection)
 
 
 def needs(connection: sa.Connection) -> list[tuple[dict[str, int], int]]:

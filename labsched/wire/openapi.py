@@ -67,6 +67,7 @@ ROUTES = (
     Route("GET", "backup", "the queue as it is at one moment (admins only)", "application/vnd.sqlite3"),
     Route("GET", "openapi.json", "this document", "application/json"),
     Route("POST", "jobs", "queue jobs, all or none", messages.Submitted, body=requests.Submit, status=201),
+    Route("POST", "jobs/edit", "change what is given of these jobs, or of none", messages.Jobs, body=requests.Edit),
     Route("POST", "jobs/{verb}", "do it to all of these jobs, or to none", messages.Jobs, body=requests.Verb),
     Route("POST", "pools/{name}", "change a pool (admins only)", messages.Pools, body=requests.PoolSet),
     Route("POST", "prune", "remove old jobs, a Pruned a line", "application/x-ndjson", body=requests.Prune),

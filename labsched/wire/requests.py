@@ -30,6 +30,24 @@ class Verb(Struct, frozen=True, kw_only=True):
     from_stage: str | None = None  # retry
 
 
+class Edit(Struct, frozen=True, kw_only=True):
+    """POST /v1/jobs/edit: change what is given of these jobs, all or none; answered by `Jobs`.
+
+    What concerns a stage (`needs`, `up_to`, `time_limit`, `memory`) is changed of the one that waits, or of `stage`. 0
+    is no time limit, no limit of memory, and a `not_before` (seconds since the epoch) that has come.
+    """
+
+    jobs: tuple[str, ...]
+    stage: str | None = None
+    priority: int | None = None
+    name: str | None = None
+    needs: dict[str, int] | None = None
+    up_to: dict[str, int] | None = None
+    time_limit: float | None = None
+    memory: int | None = None
+    not_before: float | None = None
+
+
 class PoolSet(Struct, frozen=True, kw_only=True):
     """POST /v1/pools/NAME: change what is given. Answered by `Pools`."""
 

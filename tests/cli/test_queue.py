@@ -194,6 +194,28 @@ def test_a_job_that_is_not_to_start_yet_says_so_and_starts_when_it_is_released(q
     assert "is not a moment" in queue("add", "--not-before", "soon", "--", "true").sentence
 
 
+def test_a_job_that_waits_is_changed(queue: Labsched) -> None:
+    queue("pool", "pause", "CPU")
+    job = number(queue, "--need", "CPU=2", "--", "true")
+    changed = queue(
+        "edit", job, "--need", "CPU=1..2", "--time", "1h", "--memory", "1G", "--priority", "-3", "--name", "it"
+    )
+    assert (changed.code, f"{job}  it" in changed.out) == (0, True)
+    shown = queue("show", "it").out
+    assert "needs        CPU=1..2" in shown
+    assert "time limit   1h00" in shown
+    assert queue("edit", job, "--time", "none", "--memory", "none", "-q").out == f"{job}\n"
+    assert "limit" not in queue("show", job).out
+    assert json.loads(queue("edit", job, "--not-before", "2h", "--json").out)["jobs"][0]["id"] == int(job)
+    assert queue("edit", job, "--not-before", "now").code == 0
+    assert queue("edit", job).code == 2
+    assert "it needs 99 slots" in queue("edit", job, "--need", "CPU=99").sentence
+    queue("pool", "resume", "CPU")
+    assert queue("wait", job).code == 0
+    assert queue("edit", job, "--priority", "-1").code == 5
+    assert queue("edit", "999", "--priority", "1").code == 4
+
+
 def test_a_folder_and_variables_can_be_given(queue: Labsched, scratch: Path) -> None:
     (scratch / "sub").mkdir()
     there = ("--cwd", "sub", "--env", "A=b=c", "--env", "EMPTY=")

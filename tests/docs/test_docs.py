@@ -174,8 +174,9 @@ def test_the_table_of_http_errors_is_the_programs() -> None:
 def test_the_protocol_page_has_every_field_of_every_message() -> None:
     page = DOCS / "reference/protocol.md"
     text = page.read_text()
-    for kind in (requests.Verb, requests.PoolSet, requests.Submit, requests.Prune, messages.Status, messages.JobRow,
-                 messages.Pool, messages.Job, messages.Stage, messages.Attempt, messages.Event):  # fmt: skip
+    for kind in (requests.Verb, requests.Edit, requests.PoolSet, requests.Submit, requests.Prune, messages.Status,
+                 messages.JobRow, messages.Pool, messages.Job, messages.Stage, messages.Attempt,
+                 messages.Event):  # fmt: skip
         head = "## Bodies" if kind.__module__ == requests.__name__ else "## Answers"
         below = text.partition(f"\n{head}\n")[2].partition(f"\n`{kind.__name__}`\n")[2]
         rows = [line.split("|")[1] for line in below.partition("\n\n`")[0].splitlines() if line.startswith("| `")]

@@ -179,6 +179,19 @@ def test_people_may_lower_their_priority_and_admins_may_raise_it(it: World, one:
     it.verb("cancel", low, high)
 
 
+def test_jobs_are_changed_by_those_who_may(it: World, one: User, two: User, boss: User) -> None:
+    first, second = one.asks(it).submit(sh("true", hold=True), sh("true", hold=True))
+    with pytest.raises(Forbidden, match=f"job {first} belongs to {one.name}: ask them, or an admin"):
+        two.asks(it).edit(first, priority=-1)
+    with pytest.raises(Forbidden, match="a priority of 1 is for admins"):
+        one.asks(it).edit(first, second, priority=1)
+    assert {it.job(first).priority, it.job(second).priority} == {0}  # all or none
+    one.asks(it).edit(first, priority=-1)
+    boss.asks(it).edit(second, priority=7)
+    assert [it.job(number).priority for number in (first, second)] == [-1, 7]
+    it.verb("cancel", first, second)
+
+
 def test_a_lab_may_let_everybody_raise_their_priority_a_little(one: User, boss: User) -> None:
     with world(config(boss, "[limits]\npriority = 10\n"), kind=OpenWorld) as it:
         [number] = one.asks(it).submit(sh("true", priority=10, hold=True))

@@ -17,7 +17,7 @@ import pytest
 from labsched.core.model import JobSpec
 from labsched.wire.client import Client
 from labsched.wire.messages import Job, Jobs, Status, Submitted, Waited
-from labsched.wire.requests import Submit, Verb
+from labsched.wire.requests import Edit, Submit, Verb
 from tests.worlds import World
 
 T = TypeVar("T")
@@ -86,6 +86,10 @@ class Asking:
 
     def verb(self, what: str, *refs: int | str) -> Jobs:
         return self.user.does(lambda: self._client.post(f"jobs/{what}", Verb(jobs=tuple(map(str, refs))), Jobs))
+
+    def edit(self, *refs: int | str, **more: Any) -> Jobs:
+        asked = Edit(jobs=tuple(map(str, refs)), **more)
+        return self.user.does(lambda: self._client.post("jobs/edit", asked, Jobs))
 
     def log(self, ref: int | str, **query: object) -> str:
         return self.user.does(lambda: b"".join(self._client.log(str(ref), **query)).decode())  # type: ignore[arg-type]

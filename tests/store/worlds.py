@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from labsched.core.model import Began, Ended, Fact, JobSpec, StageSpec
 from labsched.core.states import Outcome, State
 from labsched.store import attempts, verbs
+from labsched.store.edit import Edit, edit
 from labsched.store.engine import open_engine
 from labsched.store.find import stages_of
 from labsched.store.submit import submit
@@ -71,6 +72,9 @@ class Queue:
 
     def release(self, job: int) -> None:
         self.do(verbs.release, [job], self.now, "ann")
+
+    def edit(self, job: int, **what: Any) -> None:
+        self.do(edit, job, Edit(**what), self.now, "ann", self.shares)
 
     def pool(self, name: str, slots: int | None = None, paused: bool | None = None) -> None:
         self.do(verbs.set_pool, name, self.now, "ann", slots, paused)
