@@ -82,6 +82,9 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             le=1_000_000,
         ),
     ] = 0
+    usage_of_others: Annotated[
+        bool, key("whether everybody may see what others have used (`labsched usage`), and not admins alone")
+    ] = False
     connections_per_user: Annotated[int, key("connections of one person to the daemon at a time", ge=8)] = 512
     streams_per_user: Annotated[int, key("logs, and the like, that one person reads or follows at a time", ge=1)] = 256
     request_size: Annotated[

@@ -7,9 +7,11 @@ from collections.abc import Awaitable, Callable
 import msgspec
 from aiohttp import web
 
+from labsched.daemon.accounting import Accounting
 from labsched.daemon.backups import Backups
 from labsched.daemon.changes import Changes
 from labsched.daemon.desk import PERSON, Desk, reply
+from labsched.daemon.metrics import Metrics
 from labsched.daemon.noise import Noise
 from labsched.daemon.pruning import Pruning
 from labsched.daemon.questions import Questions
@@ -31,6 +33,8 @@ class Api:
         self.size = desk.config.limits.request_size
         self.questions = Questions(desk)
         self.streams = Streams(desk)
+        self.accounting = Accounting(desk)
+        self.metrics = Metrics(desk)
         self.changes = Changes(desk)
         self.backups = Backups(desk, self.streams)
         self.reload = reload
@@ -48,6 +52,8 @@ class Api:
             "events": self.streams.events,
             "wait": self.questions.wait,
             "pools": self.questions.pools,
+            "usage": self.accounting.usage,
+            "metrics": self.metrics.metrics,
             "doctor": self.questions.doctor,
             "backup": self.backups.backup,
             "openapi.json": self.questions.openapi,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from labsched.store import usage
 from labsched.store.prepared import driver
 
 _BLOCKERS = """
@@ -129,7 +130,10 @@ def numbers(connection: sa.Connection, after: int, count: int, uid: int | None) 
 
 
 def remove(connection: sa.Connection, wanted: Sequence[int]) -> list[int]:
-    """Remove these jobs, with all that is stored of them, but those that have to stay by now; returns which went."""
+    """Remove these jobs, with all that is stored of them, but those that have to stay by now; returns which went.
+
+    What they used stays, by month.
+    """
     raw = driver(connection)
     rows = {row[0]: row for row in raw.execute(_THESE, {"jobs": json.dumps(list(wanted))})}
     going = {job for job, (_, _, _, spare) in rows.items() if spare}
@@ -138,6 +142,7 @@ def remove(connection: sa.Connection, wanted: Sequence[int]) -> list[int]:
             going.remove(job)
     if going:
         these = json.dumps(sorted(going))
+        usage.keep(raw, these)
         for statement in _ROWS:
             raw.execute(statement, {"jobs": these})
         raw.execute(_ENVIRONMENTS, {"environments": json.dumps(list({rows[job][1] for job in going}))})

@@ -134,6 +134,18 @@ tallies = Table(
     sqlite_with_rowid=False,
 )
 
+used = Table(  # by jobs that were pruned: seconds of `slots POOL`, of `cpu`, and how many `jobs`, and how many `failed`
+    "used",
+    metadata,
+    Column("month", String, primary_key=True),
+    Column("uid", Integer, primary_key=True),
+    Column("user", String, primary_key=True),
+    Column("recipe", String, primary_key=True),
+    Column("what", String, primary_key=True),
+    Column("amount", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 events = Table(
     "events",
     metadata,

@@ -1,5 +1,5 @@
-"""How many stages stand in each line, how many jobs of each person have not ended, and the kinds of their stages:
-counted by the database itself.
+"""How many stages stand in each line, how many jobs of each person have not ended, the kinds of their stages, and how
+many stages ended how: counted by the database itself.
 
 So nobody who asks has to count a hundred thousand rows, and no statement can forget to keep count.
 """
@@ -52,9 +52,10 @@ KIND = Tally(
     *("kind", "stages", "ended_at", "ROW.ended_at IS NULL"),
     "(SELECT j.uid || ' ' || j.priority || ' ' FROM jobs j WHERE j.id = ROW.job_id) || ROW.needs",
 )
-ALL = (LINE, LIVE, KIND)
+OVER = Tally("over", "stages", "outcome", "ROW.outcome IS NOT NULL", "ROW.outcome")
+ALL = (LINE, LIVE, KIND, OVER)
 
-_IN_LINE, _LIVE, _OF_KIND = (tallies.c.kind == tally.kind for tally in ALL)
+_IN_LINE, _LIVE, _OF_KIND, _OVER = (tallies.c.kind == tally.kind for tally in ALL)
 
 _LINES = Prepared(sa.select(tallies.c.name, tallies.c.number).where(_IN_LINE).order_by(tallies.c.name))
 _ALL_LIVE = Prepared(sa.select(sa.func.coalesce(sa.func.sum(tallies.c.number), 0)).where(_LIVE))
@@ -79,6 +80,8 @@ _KINDS_OF = Prepared(
         tallies.c.name < sa.bindparam("after", type_=sa.String),
     )
 )
+_OUTCOMES = Prepared(sa.select(tallies.c.name, tallies.c.number).where(_OVER))
+_ALL_STAGES = Prepared(sa.select(sa.func.coalesce(sa.func.sum(tallies.c.number), 0)).where(_OF_KIND))
 
 
 def suspend(connection: sa.Connection) -> None:
@@ -133,3 +136,13 @@ def needs(connection: sa.Connection) -> list[tuple[dict[str, int], int]]:
 def kinds(connection: sa.Connection, uid: int) -> int:
     """How many kinds (priority and needs) there are of this person's stages that have not ended."""
     return int(_KINDS_OF.scalar(connection, first=f"{uid} ", after=f"{uid}!"))
+
+
+def live_stages(connection: sa.Connection) -> int:
+    """How many stages have not ended."""
+    return int(_ALL_STAGES.scalar(connection))
+
+
+def outcomes(connection: sa.Connection) -> dict[str, int]:
+    """How many stages have ended, by how."""
+    return {row.name: row.number for row in _OUTCOMES.rows(connection)}

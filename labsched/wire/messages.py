@@ -383,6 +383,28 @@ class Pruned(Struct, frozen=True, kw_only=True):
     done: bool = False  # in the last line
 
 
+class Used(Struct, frozen=True, kw_only=True):
+    """What was used, of a month, a person, a recipe, or of all of them (null). `slot_seconds` by pool; `jobs` that
+    ended in that time, and those of them that `failed`, ran out of time, or were lost."""
+
+    month: str | None = None  # such as 2026-03
+    user: str | None = None
+    recipe: str | None = None
+    jobs: int = 0
+    failed: int = 0
+    cpu_seconds: float = 0.0
+    slot_seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """GET /v1/usage?from=MONTH&to=MONTH&user=NAME&by=month,user: who used what, in these months, both included."""
+
+    first: str
+    last: str
+    mine: bool  # whether only one's own is shown
+    rows: tuple[Used, ...]
+
+
 class Since(Struct, frozen=True, kw_only=True):
     """An attempt, seen from a backup that is older than it is: how it ended, and what that means for its job."""
 

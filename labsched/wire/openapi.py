@@ -19,6 +19,7 @@ SECONDS: dict[str, Any] = {"type": "number", "minimum": 0}
 TEXT: dict[str, Any] = {"type": "string"}
 REF: dict[str, Any] = {"type": "string", "description": "a job: its number, its name, or last"}
 NUMBERS: dict[str, Any] = {"type": "string", "pattern": r"^\d{1,15}(,\d{1,15})*$"}
+MONTH: dict[str, Any] = {"type": "string", "pattern": r"^\d{4}-(0[1-9]|1[0-2])$"}
 VERBS = ("cancel", "hold", "release", "retry")
 
 
@@ -63,6 +64,11 @@ ROUTES = (
         ("jobs",),
     ),
     Route("GET", "pools", "the pools", messages.Pools),
+    Route(
+        *("GET", "usage", "who used what, by month", messages.Usage),
+        {"from": MONTH, "to": MONTH, "user": TEXT, "by": {"type": "string", "pattern": r"^(month|user|recipe)(,.+)?$"}},
+    ),
+    Route("GET", "metrics", "figures for Prometheus", "text/plain"),
     Route("GET", "doctor", "what the daemon finds about itself", messages.Doctor, {"full": FLAG}),
     Route("GET", "backup", "the queue as it is at one moment (admins only)", "application/vnd.sqlite3"),
     Route("GET", "openapi.json", "this document", "application/json"),
