@@ -15,6 +15,7 @@ from labsched.wire import messages as wire
 BY = ("month", "user", "recipe")
 DEFAULT_BY = "month,user"
 MONTHS = 12  # that are shown where nobody says which
+MOST = 600  # months of a question
 _MONTH = re.compile(r"(19[7-9]|2\d\d)\d-(0[1-9]|1[0-2])", re.ASCII)
 
 
@@ -33,6 +34,8 @@ class Accounting:
         first = _month(asked.get("from")) or _before(last, MONTHS - 1)
         if first > last:
             raise BadRequest(f"from {first} to {last}: that is no time at all; name the earlier month first")
+        if first < _before(last, MOST):
+            raise BadRequest(f"from {first} to {last}: that is more than {MOST // 12} years; ask for fewer")
         by = _by(asked.get("by") or DEFAULT_BY)
         mine = not (person.admin or self.desk.config.limits.usage_of_others)
         user = asked.get("user")

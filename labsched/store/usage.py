@@ -18,23 +18,25 @@ import msgspec
 #: An attempt that had to be alone, after one that was killed for want of memory, had all slots of its pools.
 _ALONE = """s.alone AND EXISTS (
     SELECT 1 FROM attempts p WHERE p.stage_id = a.stage_id AND p.number < a.number AND p.oom)"""
-_MONTH = "strftime('%Y-%m', {}, 'unixepoch', 'localtime')"
 _END = "coalesce(a.ended_at, :now)"
-#: What lies within a month is summed by SQLite; the others come one by one.
+#: What lies within a month is summed by SQLite; the others come one by one. A month is counted as the bounds that are
+#: behind it: to have SQLite tell the month of a moment takes ten times as long.
 _ATTEMPTS = f"""
-    WITH each AS MATERIALIZED (
+    WITH each AS (
         SELECT a.id, j.uid, j.user, j.recipe, coalesce(a.slots, s.needs) AS slots, {_ALONE} AS alone, a.cpu_time AS cpu,
-            a.started_at AS began, {_END} AS ended,
-            {_MONTH.format("a.started_at")} AS first, {_MONTH.format(_END)} AS last
+            a.started_at AS began, {_END} AS ended, {{first}} AS first, {{last}} AS last
         FROM {{source}} WHERE a.started_at IS NOT NULL AND {{which}})
     SELECT uid, user, recipe, slots, alone, first, min(began), max(ended), sum(ended - began), sum(cpu), first = last
     FROM each GROUP BY uid, user, recipe, slots, alone, first, CASE WHEN first = last THEN 0 ELSE id END"""
-_JOBS = f"""
-    SELECT uid, user, recipe, {_MONTH.format("ended_at")}, count(*), sum(outcome IN ('failed', 'timed_out', 'lost'))
-    FROM jobs j WHERE ended_at IS NOT NULL AND {{which}} GROUP BY 1, 2, 3, 4"""
+_JOBS = """
+    SELECT uid, user, recipe, {month}, count(*), sum(outcome IN ('failed', 'timed_out', 'lost'))
+    FROM jobs j WHERE ended_at IS NOT NULL AND {which} GROUP BY 1, 2, 3, 4"""
 _LISTED = "(SELECT value FROM json_each(:jobs))"
 _OF_THESE = "stages s JOIN attempts a ON a.stage_id = s.id JOIN jobs j ON j.id = s.job_id"
 _OF_ALL = "attempts a JOIN stages s ON s.id = a.stage_id JOIN jobs j ON j.id = s.job_id"
+_SPAN = f"""SELECT min(coalesce(a.started_at, j.ended_at)), max(max(coalesce(a.ended_at, 0), j.ended_at))
+    FROM jobs j LEFT JOIN stages s ON s.job_id = j.id LEFT JOIN attempts a ON a.stage_id = s.id
+    WHERE j.id IN {_LISTED}"""
 _KEEP = """INSERT INTO used (month, uid, user, recipe, what, amount) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (month, uid, user, recipe, what) DO UPDATE SET amount = amount + excluded.amount"""
 _SLOTS = "slots "
@@ -74,7 +76,8 @@ def look(raw: sqlite3.Connection, now: float, first: str, last: str, uid: int | 
     mine = "1" if uid is None else "j.uid = :uid"
     asked = {"now": now, "uid": uid, "start": start_of(first), "end": start_of(after(last))}
     within = f"{mine} AND a.started_at < :end AND {_END} >= :start"
-    found = _count(raw, asked, _OF_ALL, within, f"{mine} AND ended_at >= :start AND ended_at < :end")
+    months = _Months(first, last)
+    found = _count(raw, asked, months, _OF_ALL, within, f"{mine} AND ended_at >= :start AND ended_at < :end")
     kept = raw.execute(
         f"""SELECT month, uid, user, recipe, what, amount FROM used
             WHERE month BETWEEN ? AND ? {"" if uid is None else "AND uid = ?"}""",
@@ -88,7 +91,10 @@ def look(raw: sqlite3.Connection, now: float, first: str, last: str, uid: int | 
 def keep(raw: sqlite3.Connection, jobs: str) -> None:
     """Add what these jobs used (a JSON list of their numbers), which have ended, to what stays when they are gone."""
     which = f"j.id IN {_LISTED}"
-    found = _count(raw, {"jobs": jobs, "now": 0.0}, _OF_THESE, f"s.job_id IN {_LISTED}", which)
+    asked: dict[str, object] = {"jobs": jobs, "now": 0.0}
+    started, ended = raw.execute(_SPAN, asked).fetchone()
+    months = _Months(_month(started), _month(ended))
+    found = _count(raw, asked, months, _OF_THESE, f"s.job_id IN {_LISTED}", which)
     raw.executemany(_KEEP, [(*whose, what, amount) for whose, total in found.items() for what, amount in _parts(total)])
 
 
@@ -104,24 +110,44 @@ def after(month: str) -> str:
     return f"{year + number // 12:04}-{number % 12 + 1:02}"
 
 
-def _count(raw: sqlite3.Connection, asked: Mapping[str, object], source: str, attempts: str, jobs: str) -> Sums:
+class _Months:
+    """Months in a row, with all that is before them as one more, and all that is after them as another."""
+
+    def __init__(self, first: str, last: str) -> None:
+        self.names = ["before", first]
+        while self.names[-1] <= last:
+            self.names.append(after(self.names[-1]))
+
+    def index(self, moment: str) -> str:
+        """SQL that has the place of the month of a moment."""
+        return "+".join(["0", *(f"({moment} >= {start_of(name)!r})" for name in self.names[1:])])
+
+
+def _month(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment):%Y-%m}"
+
+
+def _count(
+    raw: sqlite3.Connection, asked: Mapping[str, object], months: _Months, source: str, attempts: str, jobs: str
+) -> Sums:
     found: Sums = defaultdict(Sum)
     with closing(raw.execute("SELECT name, slots FROM pools")) as rows:
         known = dict(rows)
-    with closing(raw.execute(_ATTEMPTS.format(source=source, which=attempts), asked)) as rows:
+    at = {"first": months.index("a.started_at"), "last": months.index(_END)}
+    with closing(raw.execute(_ATTEMPTS.format(source=source, which=attempts, **at), asked)) as rows:
         for uid, user, recipe, text, alone, first, began, ended, seconds, cpu, whole in rows:
             slots = msgspec.json.decode(text, type=dict[str, int])
             if alone:
                 slots = {pool: max(n, known.get(pool, n)) for pool, n in slots.items()}
-            parts = [(first, max(seconds, 0.0), 1.0)] if whole else _split(first, began, ended)
+            parts = [(months.names[first], max(seconds, 0.0), 1.0)] if whole else _split(_month(began), began, ended)
             for month, part, share in parts:
                 total = found[Whose(month, uid, user, recipe)]
                 for pool, n in slots.items():
                     total.slots[pool] += n * part
                 total.cpu += (cpu or 0.0) * share
-    with closing(raw.execute(_JOBS.format(which=jobs), asked)) as rows:
+    with closing(raw.execute(_JOBS.format(which=jobs, month=months.index("ended_at")), asked)) as rows:
         for uid, user, recipe, month, count, failed in rows:
-            found[Whose(month, uid, user, recipe)].add(Sum(jobs=count, failed=failed))
+            found[Whose(months.names[month], uid, user, recipe)].add(Sum(jobs=count, failed=failed))
     return found
 
 

@@ -20,7 +20,7 @@ _NEW = """
         WHERE d.stage_id = s.id), 0)), 0)), 0)
     FROM attempts a JOIN stages s ON s.id = a.stage_id JOIN jobs j ON j.id = s.job_id
     WHERE a.id > :known AND a.number = 1"""
-_NEWEST = "SELECT coalesce(max(id), 0) FROM attempts"
+_NEWEST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'attempts'"
 _EVENTS = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'"
 
 live_jobs = tallies.live_jobs

@@ -88,6 +88,7 @@ def test_as_a_table_and_as_csv(it: World) -> None:
         (("--from", "March"), "'March' is not a month: it is such as 2026-03"),
         (("--to", "2026-13"), "is not a month"),
         (("--from", "2026-05", "--to", "2026-03"), "name the earlier month first"),
+        (("--from", "1970-01", "--to", "2999-12"), "more than 50 years"),
         (("--by", "week"), "by month, user, recipe"),
         (("--csv", "--json"), "give --csv or --json, not both"),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from labsched.core.model import Began, Ended
 from labsched.core.states import Outcome
-from labsched.store import attempts, events, find, health, limits, lines, prune, read, submit, verbs
+from labsched.store import attempts, events, find, health, limits, lines, prune, read, submit, verbs, waits
 from labsched.store.prepared import driver
 from tests.store.worlds import Queue, job
 
@@ -59,6 +59,13 @@ QUESTIONS: dict[str, Callable[[Any], object]] = {
     "history": lambda c: (read.history(c, limit=20), read.history(c, limit=20, before=3)),
     "one job": lambda c: (find.find_job(c, "3"), find.find_job(c, "two", 0), find.find_job(c, "last")),
     "events": lambda c: (events.last(c), events.after(c, 2, 10), events.after(c, 2, 10, job=1)),
+    "metrics": lambda c: (
+        waits.states(c),
+        waits.ended(c),
+        waits.oldest(c, 0.0),
+        waits.Waits(1).so_far(c),
+        waits.events(c),
+    ),
     "room": lambda c: limits.room(c, 0, 1, 100),
 }
 

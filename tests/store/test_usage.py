@@ -39,7 +39,7 @@ def run(queue: Queue, number: int, began: datetime, ended: datetime, outcome: Ou
 
 
 def look(
-    queue: Queue, first: str = "2000-01", last: str = "2099-12", now: float = 0.0, uid: int | None = None
+    queue: Queue, first: str = "2020-01", last: str = "2030-12", now: float = 0.0, uid: int | None = None
 ) -> dict[str, usage.Sum]:
     """By month and recipe."""
     found: dict[str, usage.Sum] = defaultdict(usage.Sum)
