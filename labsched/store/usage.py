@@ -19,8 +19,7 @@ import msgspec
 _ALONE = """s.alone AND EXISTS (
     SELECT 1 FROM attempts p WHERE p.stage_id = a.stage_id AND p.number < a.number AND p.oom)"""
 _END = "coalesce(a.ended_at, :now)"
-#: What lies within a month is summed by SQLite; the others come one by one. A month is counted as the bounds that are
-#: behind it: to have SQLite tell the month of a moment takes ten times as long.
+#: What lies within a month is summed by SQLite; the others come one by one. A month is counted as the bounds behind it.
 _ATTEMPTS = f"""
     WITH each AS (
         SELECT a.id, j.uid, j.user, j.recipe, coalesce(a.slots, s.needs) AS slots, {_ALONE} AS alone, a.cpu_time AS cpu,
