@@ -16,6 +16,8 @@ VERBS = {
     "klusta": "labsched.ephys.klusta.command:main",
     "metrics": "labsched.ephys.qc.command:main",
     "report": "labsched.ephys.report.command:main",
+    "sort": "labsched.ephys.sorters.command:main",
+    "sorters": "labsched.ephys.sorters.command:environments",
     "synth": "labsched.ephys.synth:main",
 }
 

@@ -11,7 +11,7 @@ from .params import SECTIONS
 GRANTED = "LABSCHED_SLOTS_CPU"
 
 
-def _threads(word: str) -> int:
+def threads(word: str) -> int:
     """A number; or ``granted``: the slots that a stage of labsched holds, one where nobody said."""
     return int(os.environ.get(GRANTED, "1") if word == "granted" else word)
 
@@ -26,7 +26,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--target", metavar="DIR", help="the folder where the denoise stage left its results")
     parser.add_argument("--name", help="name of the block")
     parser.add_argument(
-        "--threads", type=_threads, default=1, metavar="N",
+        "--threads", type=threads, default=1, metavar="N",
         help=f"processors to use (default: 1); granted: as many as ${GRANTED} says",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, metavar="N", help="the same seed, the same result (default: 1)")
@@ -46,7 +46,7 @@ def main(words: Sequence[str]) -> int:
         return 0
     if not asked.target or not asked.name:
         parser.error("--target and --name are required")
-    from .process import Stopped
+    from ..attend import Stopped
     from .run import sort
 
     try:

@@ -18,7 +18,7 @@ from .stage import Input
 ROOM, STOCK_ROOM = 1.0, 2.5
 """So many times the raw data is needed on disk: what is around spikes, the features and the rest; klusta's own code
 keeps filtered data in float32."""
-KEPT = ("detection", "clustering")
+KEPT = ("detection", "clustering", "shanks")
 """The folders of checkpoints in the folder that klusta works in."""
 MARK = "made-from"
 

@@ -51,9 +51,9 @@ def sort(
     params = replace(params, klustakwik2=replace(params.klustakwik2, num_cpus=threads))
     _fits(params, data)
     folder, seed = data.folder, 1 if seed is None and not stock else seed
-    mark = "stock" if stock else fingerprint(data, params, seed)
+    mark = "stock" if stock else fingerprint(data, params.table(), seed)
     with workplace(folder, name, mark, say) as work:
-        if not overwrite and (done := finished(data, params, seed, stock)):
+        if not overwrite and (done := finished(data, params.table(), seed, stock)):
             say(f"{name} is sorted already, from the same data with the same parameters: nothing to do")
             complete(folder, name, say)
             report(1.0, done.note())
@@ -79,7 +79,7 @@ def sort(
         )
         result.settle(work, name, folder)
         sorting = Sorting(name, *paths(data), shanks, warnings, round(time.monotonic() - started, 3))
-        publish(work, sorting, summary(work, sorting, data, params, seed, threads, heard.code))
+        publish(work, sorting, summary(work, sorting, data, params.table(), seed, threads, heard.code))
     report(0.99, "metrics and report")
     after(folder, name, say)
     report(1.0, sorting.note())

@@ -14,7 +14,6 @@ from typing import Any
 from ..errors import EphysError
 from . import result
 from .clustering.history import told
-from .params import Params
 from .stage import Input
 
 FORMAT = "labsched sorting 1"
@@ -56,14 +55,18 @@ def paths(data: Input) -> tuple[Path, Path, Path]:
     return kwik, kwx, summary
 
 
-def finished(data: Input, params: Params, seed: int | None, stock: bool = False) -> Sorting | None:
+def finished(
+    data: Input, parameters: Mapping[str, Any], seed: int | None, stock: bool = False, sorter: str = "klusta"
+) -> Sorting | None:
     """The finished sorting that is there, if it is the one that is asked for; EphysError if it is another one."""
     kwik, kwx, note = paths(data)
     try:
         said = json.loads(note.read_text(encoding="utf-8"))
         if said["denoise"]["blake2b"] != _digest(data):
             return None
-        same = said["seed"] == seed and _comparable(said["parameters"]) == _comparable(params.table())
+        same = said["seed"] == seed and _comparable(said["parameters"]) == _comparable(parameters)
+        other = str(said.get("sorter", "klusta"))
+        same = same and other == sorter
         # who asks for klusta's own code wants to see what that makes of it
         same = same and (not stock or set(said.get("code", {}).values()) == {"klusta"})
         wall_s, warnings = float(said["wall_s"]), tuple(said["warnings"])
@@ -74,7 +77,9 @@ def finished(data: Input, params: Params, seed: int | None, stock: bool = False)
         return None
     if not same:
         raise EphysError(
-            f"{data.name} is sorted already, with other parameters or another seed ({kwik} already exists): "
+            f"{data.name} is sorted already, "
+            + (f"by {other}" if other != sorter else "with other parameters or another seed")
+            + f" ({kwik} already exists): "
             f"to sort it again and replace the result, submit it with --again (by hand: --overwrite)"
         )
     return Sorting(data.name, kwik, kwx, note, result.read(kwik), warnings, wall_s)
@@ -84,21 +89,25 @@ def summary(
     work: Path,
     sorting: Sorting,
     data: Input,
-    params: Params,
+    parameters: Mapping[str, Any],
     seed: int | None,
     threads: int,
     code: Mapping[str, str],
+    *,
+    sorter: str = "klusta",
+    versions: Mapping[str, str | None] | None = None,
 ) -> dict[str, Any]:
     """What NAME.sorting.json holds; the results still lie in ``work``."""
     return {
         "format": FORMAT,
         "name": data.name,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "sorter": sorter,
         "seed": seed,
         "threads": threads,
         "code": dict(code),
-        "versions": _versions(),
-        "parameters": params.table(),
+        "versions": dict(_versions() if versions is None else versions),
+        "parameters": dict(parameters),
         "denoise": {"file": f"{data.name}.denoise.json", "blake2b": _digest(data)},
         "raw_data_files": [str(path) for path in data.raw],
         "shanks": [
@@ -121,7 +130,9 @@ def summary(
     }
 
 
-def fingerprint(data: Input, params: Params, seed: int | None) -> str:
+def fingerprint(
+    data: Input, parameters: Mapping[str, Any], seed: int | None, versions: Mapping[str, str | None] | None = None
+) -> str:
     """What a checkpoint is made from: the data, the parameters, the seed, and whose code with which versions."""
     files = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in data.raw]
     made_from = {
@@ -129,9 +140,9 @@ def fingerprint(data: Input, params: Params, seed: int | None) -> str:
         "probe": hashlib.blake2b(data.prb.read_bytes(), digest_size=16).hexdigest(),
         "raw": files,
         "traces": [data.rate, data.channels, data.dtype],
-        "parameters": _comparable(params.table()),
+        "parameters": _comparable(parameters),
         "seed": seed,
-        "versions": [_versions(), platform.machine(), platform.python_version()],
+        "versions": [dict(versions or _versions()), platform.machine(), platform.python_version()],
     }
     return hashlib.blake2b(json.dumps(made_from, sort_keys=True).encode(), digest_size=16).hexdigest()
 
@@ -139,7 +150,7 @@ def fingerprint(data: Input, params: Params, seed: int | None) -> str:
 def _comparable(table: Any) -> Any:
     """The parameters as JSON holds them, without the number of threads, on which the result does not depend."""
     plain = json.loads(json.dumps(table))
-    plain["klustakwik2"].pop("num_cpus", None)
+    plain.get("klustakwik2", {}).pop("num_cpus", None)
     return plain
 
 

@@ -2,9 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO
 
 from .clustering.heard import Heard
 
@@ -87,15 +85,3 @@ class Watch:
 
     def _say(self, fraction: float, message: str) -> None:
         self.fraction, self.message = max(self.fraction, min(fraction, 0.99)), message
-
-
-def lines(stream: IO[bytes]) -> Iterator[str]:
-    """Yield the text of ``stream`` line by line as it comes; a carriage return ends a line too."""
-    rest = b""
-    read = getattr(stream, "read1", stream.read)
-    while piece := read(65536):
-        *whole, rest = re.split(rb"[\r\n]", rest + piece)
-        for line in whole:
-            yield line.decode("utf-8", "replace")
-    if rest:
-        yield rest.decode("utf-8", "replace")

@@ -102,7 +102,7 @@ def made(block: Block) -> Iterator[tuple[str, str]]:
             "mains hum subtracted",
             f"{number(hum.get('hz'))} Hz, harmonics {', '.join(map(str, hum.get('harmonics') or ()))}",
         )
-    for stage, what in (("denoise", note), ("klusta", sorting)):
+    for stage, what in (("denoise", note), (str(sorting.get("sorter", "klusta")), sorting)):
         if (wall := number(what.get("wall_s"))) is not None:
             peak = number(what.get("peak_rss_bytes"))
             yield f"{stage}: wall time", duration(wall)

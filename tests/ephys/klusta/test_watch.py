@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labsched.ephys.klusta.watch import CLUSTERING, Watch, lines
+from labsched.ephys.attend import lines
+from labsched.ephys.klusta.watch import CLUSTERING, Watch
 
 BARS = "\r".join(f"Detecting spikes        : {k:3d}%|##  | {k}/100 [00:01<00:01,  9.0it/s]" for k in range(101))
 

@@ -1,0 +1,1 @@
+"""Sorters other than klusta, each in an environment of its own, run by SpikeInterface."""

@@ -1,0 +1,78 @@
+"""What the script in a sorter's environment is told to do, and what it has left."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import EphysError
+from ..klusta.stage import Input
+from ..probes import prb
+from ..qc.traces import open_traces
+from .kwik import Found
+
+FORMAT = "shank-{}.npz"
+
+
+def task(data: Input, sorter: str, parameters: Mapping[str, Any], threads: int, seed: int) -> dict[str, Any]:
+    """The whole task but for who started it; raises EphysError where data or probe cannot be read."""
+    traces = open_traces(data)
+    return {
+        "sorter": sorter,
+        "parameters": dict(parameters),
+        "threads": threads,
+        "seed": seed,
+        "recording": {
+            "file": str(data.raw[0]),
+            "offset": traces.offset,
+            "dtype": traces.data.dtype.str,
+            "channels": data.channels,
+            "rate": data.rate,
+            "gain": data.gain or 1.0,
+        },
+        "shanks": shanks(data),
+    }
+
+
+def shanks(data: Input) -> list[dict[str, Any]]:
+    """Each shank of the .prb that has channels: its number, columns of the data, places (µm) and edges."""
+    try:
+        probe = prb.read(data.prb.read_text(encoding="utf-8"), data.prb.name)
+    except (OSError, UnicodeDecodeError) as error:
+        raise EphysError(f"{data.prb} cannot be read ({error}): run the denoise stage again") from None
+    found = []
+    for number in sorted({site.group for site in probe.sites}):
+        sites = [site for site in probe.sites if site.group == number]
+        if past := [site.id for site in sites if int(site.id) >= data.channels]:
+            raise EphysError(f"{data.prb} names channel {past[0]}, and the data has {data.channels}: mend it")
+        edges = [[int(a), int(b)] for a, b in probe.edges.get(number, ())]
+        found.append(
+            {
+                "number": number,
+                "channels": [int(site.id) for site in sites],
+                "positions": [[site.x, site.y] for site in sites],
+                "edges": edges,
+            }
+        )
+    return found
+
+
+def left(folder: Path, task: Mapping[str, Any]) -> tuple[Found, ...]:
+    """What was found on each shank. Raises EphysError for a file that is not there or not whole."""
+    every = []
+    for shank in task["shanks"]:
+        path = folder / FORMAT.format(shank["number"])
+        try:
+            with np.load(path) as file:
+                samples, units = file["samples"].astype(np.int64), file["units"].astype(np.int64)
+            if samples.ndim != 1 or samples.shape != units.shape or np.any(np.diff(samples) < 0) or np.any(units < 0):
+                raise ValueError("spikes and units do not go together")
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            path.unlink(missing_ok=True)
+            said = " ".join(str(error).split())
+            raise EphysError(f"{task['sorter']} left no whole {path.name} ({said}): sort it again") from None
+        places = tuple((float(x), float(y)) for x, y in shank["positions"])
+        edges = tuple((int(a), int(b)) for a, b in shank["edges"])
+        every.append(Found(shank["number"], tuple(shank["channels"]), places, edges, samples, units))
+    return tuple(every)
