@@ -7,6 +7,7 @@ from pathlib import Path
 
 SYSTEM_CONFIG = Path("/etc/labsched/config.toml")
 SYSTEM_STATE = Path("/var/lib/labsched")
+SYSTEM_SORTERS = Path("/var/lib/labsched-sorters")  # beside it, for all to use: nobody else may look into that one
 
 
 PROBE_FILES = (".toml", ".prb", ".json")
@@ -38,6 +39,17 @@ def state_folder(given: str | None, environ: Mapping[str, str] = os.environ) -> 
         return SYSTEM_STATE
     home = Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
     return home / "labsched"
+
+
+def sorters_folder(given: str | None, environ: Mapping[str, str] = os.environ) -> str:
+    """Where sorters' environments are: the folder given, $LABSCHED_SORTERS, /var/lib/labsched-sorters for root, else
+    the user's own."""
+    if given or environ.get("LABSCHED_SORTERS"):
+        return str(Path(given or environ["LABSCHED_SORTERS"]).absolute())
+    if os.getuid() == 0:
+        return str(SYSTEM_SORTERS)
+    home = Path(environ.get("XDG_DATA_HOME") or Path.home() / ".local/share")
+    return str(home / "labsched/sorters")
 
 
 def config_file(given: str | None, environ: Mapping[str, str] = os.environ) -> Path | None:

@@ -10,6 +10,7 @@ from labsched.client import blocks
 from labsched.client.blocks import check, check_patterns, check_targets, expand_all, settings
 from labsched.errors import LabschedError
 from labsched.recipes.block import BAD_CHANNELS, REFERENCES, Expanded
+from labsched.recipes.sorters import SORTERS
 
 __all__ = [
     "ABOUT_BLOCK",
@@ -28,7 +29,7 @@ ABOUT_BLOCK = "BLOCK is a block's name, such as rat12/2024-03-10: its folder bel
 
 
 def block_options(command: F) -> F:
-    """--omit, --probe, --stream, --source, --target, --reference, --bad-channels and --again."""
+    """--omit, --probe, --stream, --source, --target, --reference, --bad-channels, --sorter and --again."""
     for option in reversed(
         [
             click.option("--omit", multiple=True, metavar="A,B,...", help="Channels to leave out (repeatable)."),
@@ -38,6 +39,7 @@ def block_options(command: F) -> F:
             click.option("--target", metavar="DIR", help="Where results go; may have {block} and {name} in it."),
             click.option("--reference", type=click.Choice(REFERENCES), help="What is subtracted from each channel."),
             click.option("--bad-channels", type=click.Choice(BAD_CHANNELS), help="What to do about bad channels."),
+            click.option("--sorter", type=click.Choice(SORTERS), help="What sorts. Default: as configured, or klusta."),
             click.option("--again", is_flag=True, help="Also if it has succeeded before; what is there is replaced."),
         ]
     ):

@@ -47,6 +47,7 @@ def run(
     target: str | None,
     reference: str | None,
     bad_channels: str | None,
+    sorter: str | None,
     again: bool,
     config: str | None,
     no_check: bool,
@@ -70,6 +71,7 @@ def run(
         reference=reference,
         stream=stream,
         bad_channels=bad_channels,
+        sorter=sorter,
         again=again,
     )
     import msgspec

@@ -37,6 +37,7 @@ def submit(
     target: str | None,
     reference: str | None,
     bad_channels: str | None,
+    sorter: str | None,
     again: bool,
     priority: int,
     not_before: float | None,
@@ -46,7 +47,7 @@ def submit(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Queue blocks: each is de-noised, then sorted by klusta. Prints their numbers.
+    """Queue blocks: each is de-noised, then sorted, by klusta or by --sorter. Prints their numbers.
 
     Where blocks lie and where results go, the probe and all else come from the daemon's configuration; options change
     them for these blocks. Recording, channels and probe are looked at first, and nothing is queued unless all are
@@ -58,6 +59,7 @@ def submit(
       labsched submit rat12/2024-03-10 --omit Port_20,Port_21
       labsched submit --from blocks.tsv
       labsched submit rat12/2024-03-11 --probe buzsaki32 --reference car
+      labsched submit rat12/2024-03-11 --sorter mountainsort5
     """
     rows = [Row(block, (), 0) for block in blocks] if file is None else _table(file, blocks)
     if not rows:
@@ -76,6 +78,7 @@ def submit(
             reference=reference,
             stream=stream,
             bad_channels=bad_channels,
+            sorter=sorter,
             priority=priority,
             hold=hold,
             not_before=not_before,

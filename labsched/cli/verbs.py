@@ -8,7 +8,7 @@ import click
 #: Section -> verb -> (module:function, what `labsched --help` says). No verb's module is imported for the overview.
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Queue something": {
-        "submit": ("labsched.cli.submit:submit", "Queue blocks: de-noise, then sort with klusta."),
+        "submit": ("labsched.cli.submit:submit", "Queue blocks: de-noise, then sort."),
         "add": ("labsched.cli.add:add", "Queue any command."),
     },
     "Look": {
@@ -35,6 +35,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Around it": {
         "daemon": ("labsched.cli.daemon:daemon", "Run the daemon, in the foreground."),
+        "sorter": ("labsched.cli.sorter:sorter", "List the sorters beside klusta; install one."),
         "config": ("labsched.cli.config:config", "Check or show the configuration; have it read again."),
         "doctor": ("labsched.cli.doctor:doctor", "Check the installation, and say what to do."),
         "backup": ("labsched.cli.backup:backup", "Copy the queue, while it is in use."),

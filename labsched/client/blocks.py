@@ -9,6 +9,7 @@ from typing import Any
 from labsched.errors import BadRequest, Forbidden, LabschedError, NotFound, Refused
 from labsched.recipes import folders
 from labsched.recipes.block import BlockRequest, Expanded, expand
+from labsched.recipes.sorters import FOREIGN
 from labsched.wire.messages import Daemon
 
 NEAR = 3  # names that are suggested
@@ -25,14 +26,26 @@ def check_patterns(blocks: Sequence[str], source: str | None, target: str | None
 def expand_all(
     requests: Sequence[BlockRequest], settings: Mapping[str, Any], python: str, env: Mapping[str, str]
 ) -> list[Expanded]:
-    """Each as a job. Raises BadRequest; also where two of them would write to one folder."""
+    """Each as a job. Raises BadRequest, also where two of them would write to one folder; Refused where a sorter is not
+    installed."""
     found = [expand(request, settings, python, env) for request in requests]
+    check_sorters(found, settings)
     targets: dict[str, str] = {}
     for one in found:
         if one.target in targets:
             raise BadRequest(f"{one.job.name} and {targets[one.target]} would both write to {one.target}")
         targets[one.target] = one.job.name
     return found
+
+
+def check_sorters(blocks: Sequence[Expanded], settings: Mapping[str, Any]) -> None:
+    """Raise Refused where a block's sorter is not installed."""
+    for sorter in sorted({block.sorter for block in blocks} & set(FOREIGN)):
+        from labsched.ephys.sorters.environments import look
+
+        folder = settings["sorters"]
+        if look(folder, sorter) is None:
+            raise Refused(f"{sorter} is not installed in {folder}: labsched sorter install {sorter}")
 
 
 def check(block: Expanded) -> None:

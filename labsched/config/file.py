@@ -17,6 +17,7 @@ from labsched.config.schema import Config, sections
 from labsched.core.check import bad_memory
 from labsched.core.units import parse_size
 from labsched.errors import BadRequest
+from labsched.recipes.sorters import SORTERS
 
 REFERENCES = ("ridge", "war", "car", "whiten", "none")
 FORMATS = ("kwd", "dat", "spikeinterface")
@@ -147,11 +148,16 @@ class _File:
         if prune.keep < 0:
             self._wrong(("prune", "keep"), "keep must be 0 or more")
         self._check_slots(("pools",), config.pools, 0)
-        for key in ("denoise_needs", "klusta_needs", "klusta_up_to"):
+        for key in ("denoise_needs", "klusta_needs", "klusta_up_to", "kilosort4_needs"):
             self._check_slots(("sort", key), getattr(sort, key), 1)
         for key in ("source", "target"):
             self._check_pattern(key, getattr(sort, key))
-        for key, known in (("reference", REFERENCES), ("format", FORMATS), ("bad_channels", BAD_CHANNELS)):
+        for key, known in (
+            ("reference", REFERENCES),
+            ("format", FORMATS),
+            ("bad_channels", BAD_CHANNELS),
+            ("sorter", SORTERS),
+        ):
             if (value := getattr(sort, key)) not in known:
                 self._wrong(("sort", key), f"there is no {key} {value!r}; known are {', '.join(known)}")
         for key, least in (("seed", 0), ("denoise_threads", 1)):
@@ -207,5 +213,6 @@ def _anchored(config: Config, folder: Path) -> Config:
             source=paths.seen_from(folder, sort.source),
             target=paths.seen_from(folder, sort.target),
             probe=paths.probe(sort.probe, folder) if sort.probe else None,
+            sorters=paths.sorters_folder(paths.seen_from(folder, sort.sorters) if sort.sorters else None),
         ),
     )

@@ -112,6 +112,21 @@ class Sort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     probe: Annotated[
         str | None, key("a rig file, a probe file, or the name of a built-in probe", example="rig.toml")
     ] = None
+    sorter: Annotated[
+        str,
+        key(
+            'the second stage: "klusta", or one that labsched sorter install has installed: "mountainsort5", '
+            '"spykingcircus2", "tridesclous2", "kilosort4"'
+        ),
+    ] = "klusta"
+    sorters: Annotated[
+        str | None,
+        key(
+            "the folder of the sorters' environments, which all who submit must be able to read. Without it, "
+            "/var/lib/labsched-sorters for root, else ~/.local/share/labsched/sorters",
+            example="/opt/labsched-sorters",
+        ),
+    ] = None
     reference: Annotated[
         str,
         key(
@@ -131,7 +146,7 @@ class Sort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str,
         key('of the de-noised samples: "kwd" (HDF5), "dat", or "spikeinterface": a .dat, and a folder that it loads'),
     ] = "kwd"
-    seed: Annotated[int, key("of klusta's random numbers: the same seed, the same sorting")] = 1
+    seed: Annotated[int, key("of the sorter's random numbers: the same seed, the same sorting")] = 1
     denoise_needs: Annotated[dict[str, int], key("the slots that the denoise stage holds")] = msgspec.field(
         default_factory=lambda: {"RAM": 1}
     )
@@ -142,6 +157,9 @@ class Sort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         dict[str, int],
         key("the slots that it can use: it holds more than it needs where they are spare; one process for each of CPU"),
     ] = msgspec.field(default_factory=lambda: {"CPU": 16})
+    kilosort4_needs: Annotated[
+        dict[str, int], key("the slots that the second stage holds where its sorter is kilosort4")
+    ] = msgspec.field(default_factory=lambda: {"GPU": 1})
     denoise_threads: Annotated[int, key("threads of the denoise stage")] = 2
     denoise_time_limit: Annotated[float | None, key("seconds; without it, none", example=14400)] = None
     klusta_time_limit: Annotated[float | None, key("seconds; without it, none", example=864000)] = None
@@ -174,6 +192,13 @@ class Sort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         key(
             "any option of klusta: python -m labsched.ephys klusta --settings",
             example={"spikedetekt.threshold_strong_std_factor": 4.5},
+        ),
+    ] = msgspec.field(default_factory=dict)
+    sorter_options: Annotated[
+        dict[str, dict[str, object]],
+        key(
+            "any option of the other sorters, by sorter, as SpikeInterface names it",
+            example={"mountainsort5": {"detect_threshold": 5.0}},
         ),
     ] = msgspec.field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""The lab's main job: a block is de-noised, then sorted by klusta."""
+"""The lab's main job: a block is de-noised, then sorted, by klusta or by another sorter."""
 
 import re
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from labsched.core.spec import JobSpec, Retry, StageSpec
 from labsched.errors import BadRequest
+from labsched.recipes.sorters import KLUSTA, SORTERS, options, second
 
 RECIPE = "sort"
 KILLED = (137, 143)  # by KILL or TERM: what the science itself says of its input would only be said again
@@ -29,6 +30,7 @@ class BlockRequest(NamedTuple):
     not_before: float | None = None
     again: bool = False
     bad_channels: str | None = None
+    sorter: str | None = None
 
 
 class Expanded(NamedTuple):
@@ -41,6 +43,7 @@ class Expanded(NamedTuple):
     omit: tuple[str, ...] = ()
     stream: str | None = None
     bad_channels: str = "warn"
+    sorter: str = KLUSTA
 
 
 class Row(NamedTuple):
@@ -75,7 +78,7 @@ def parse_omit(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env: Mapping[str, str]) -> Expanded:
-    """A block as a job of two stages, `denoise` and `klusta`.
+    """A block as a job of two stages, `denoise` and the one that is named after its sorter.
 
     `settings` is the configuration's [sort], with absolute patterns; `python` the interpreter that has labsched;
     `env` what the stages inherit. Raises BadRequest where the request makes no sense.
@@ -87,12 +90,14 @@ def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env:
     reference = request.reference or settings["reference"]
     if reference not in REFERENCES:
         raise BadRequest(f"there is no reference {reference!r}; known are {', '.join(REFERENCES)}")
+    sorter = request.sorter or settings.get("sorter", KLUSTA)
+    if sorter not in SORTERS:
+        raise BadRequest(f"there is no sorter {sorter!r}; known are {', '.join(SORTERS)}")
     bad_channels = request.bad_channels or settings.get("bad_channels", "warn")
     probe = request.probe or settings["probe"]
     ephys = (python, "-m", "labsched.ephys")
     folders = ("--target", target, "--name", name)
-    needs = settings["klusta_needs"]
-    up_to = {pool: n for pool, n in settings["klusta_up_to"].items() if n > needs.get(pool, n)}
+    sorting = second(sorter, settings, folders, request.again)
     denoise = StageSpec(
         name="denoise",
         argv=(
@@ -103,7 +108,7 @@ def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env:
             *("--reference", reference, "--format", settings["format"]),
             *("--bad-channels", bad_channels),
             *("--threads", str(settings["denoise_threads"])),
-            *_options(settings["klusta"]),
+            *options(settings["klusta"]),
         ),
         needs=dict(settings["denoise_needs"]),
         cwd="/",
@@ -113,34 +118,30 @@ def expand(request: BlockRequest, settings: Mapping[str, Any], python: str, env:
         memory=_memory(settings["denoise_memory"]),
         env=_threads(settings["denoise_threads"]),
     )
-    klusta = StageSpec(
-        name="klusta",
-        argv=(
-            *(*ephys, "klusta", *folders, "--threads", "granted", "--seed", str(settings["seed"])),
-            *(("--overwrite",) if request.again else ()),
-            *_options(settings["klusta"]),
-        ),
-        needs=dict(needs),
-        up_to=up_to,
+    sort = StageSpec(
+        name=sorter,
+        argv=(*ephys, *sorting.words),
+        needs=sorting.needs,
+        up_to=sorting.up_to,
         cwd="/",
         outputs=(f"{target}/{name}.kwik", f"{target}/{name}.sorting.json"),
         time_limit=settings["klusta_time_limit"],
         retry=_retry(settings["klusta_retry"]),
         memory=_memory(settings["klusta_memory"]),
-        env=_threads(needs.get("CPU", 1)),
+        env=_threads(sorting.needs.get("CPU", 1)),
     )
     job = JobSpec(
         name=block,
         recipe=RECIPE,
         key=f"block {block}",
-        stages=(denoise, klusta),
+        stages=(denoise, sort),
         env=dict(env),
         priority=request.priority,
         hold=request.hold,
         not_before=request.not_before,
         again=request.again,
     )
-    return Expanded(job, source, target, probe, request.omit, request.stream, bad_channels)
+    return Expanded(job, source, target, probe, request.omit, request.stream, bad_channels, sorter)
 
 
 def _retry(times: int) -> Retry | None:
@@ -195,7 +196,3 @@ def _threads(count: int) -> dict[str, str]:
     """klusta, numpy and scipy take every core unless told."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
     return dict.fromkeys(names, str(count))
-
-
-def _options(klusta: Mapping[str, object]) -> tuple[str, ...]:
-    return tuple(word for key, value in klusta.items() for word in ("--set", f"{key}={value}"))

@@ -59,7 +59,7 @@ def environments(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m labsched.ephys sorters",
         description="The environments of sorters: install one, or list them as JSON.",
-        epilog="example: python -m labsched.ephys sorters install mountainsort5 --sorters ~/.local/share/labsched/sorters",
+        epilog="example: python -m labsched.ephys sorters install mountainsort5 --sorters sorters",
         allow_abbrev=False,
     )
     parser.add_argument("what", choices=("install", "list"))

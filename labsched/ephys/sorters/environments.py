@@ -16,7 +16,10 @@ from .catalogue import COMMON, SORTERS, Sorter
 
 FORMAT = "labsched sorter 1"
 RECORD = "installed.json"
-VERSIONS = "import json, sys; from importlib import metadata; print(json.dumps({n: metadata.version(n) for n in sys.argv[1:]}))"
+VERSIONS = (
+    "import json, sys; from importlib import metadata; "
+    "print(json.dumps({n: metadata.version(n) for n in sys.argv[1:]}))"
+)
 
 
 @dataclass(frozen=True)
@@ -106,8 +109,8 @@ def install(sorters: str | Path, name: str, say: Callable[[str], None], *, again
             ) from None
         if isinstance(error, OSError):
             raise EphysError(
-                f"{name} cannot be installed in {folder} ({error.strerror or error}): make room, or name another folder "
-                "with sorters in [sort] of the configuration, or have its owner install it"
+                f"{name} cannot be installed in {folder} ({error.strerror or error}): make room, or name another "
+                "folder with sorters in [sort] of the configuration, or have its owner install it"
             ) from None
         raise
     found = find(sorters, name)

@@ -1,8 +1,8 @@
-"""What runs in a sorter's own environment: ``python foreign.py TASK.json``. It needs nothing but SpikeInterface and numpy.
+"""What runs in a sorter's own environment: ``python foreign.py TASK.json``; it needs but SpikeInterface and numpy.
 
 TASK.json names the sorter, its parameters, the seed, the threads, the recording (a file of samples × channels) and the
 shanks with their channels and places. Each shank is sorted alone, as klusta does it, and leaves ``shank-N.npz``
-(``samples`` and ``units`` of its spikes) under that name once it is whole; one that is there already is not sorted again.
+(``samples`` and ``units`` of its spikes) under that name once it is whole; a shank that has one is not sorted again.
 Lines that start with ``@`` are for whoever started it.
 """
 

@@ -1,8 +1,8 @@
 """A sorting of any sorter as klusta's files: what reads .kwik and .kwx (metrics, report, exports, phy) reads it.
 
 Spikes and clusters are the sorter's; features and masks are made here, as klusta makes them: principal components of
-each channel's band-passed waveforms, and masks from 0 at the weak threshold to 1 at the strong one. Clusters are numbered
-from 2 on, for 0 and 1 are klusta's own noise and multi-unit.
+each channel's band-passed waveforms, and masks from 0 at the weak threshold to 1 at the strong one. Clusters are
+numbered from 2 on, for 0 and 1 are klusta's own noise and multi-unit.
 """
 
 from collections.abc import Sequence

@@ -14,7 +14,7 @@ from ..klusta import result
 from ..klusta.failure import sentence
 from ..klusta.place import clear, publish, room, workplace
 from ..klusta.sorting import Sorting, fingerprint, finished, paths, summary
-from ..klusta.stage import Input, whole
+from ..klusta.stage import whole
 from ..progress import report
 from ..report import after, complete
 from . import kwik, task
@@ -72,8 +72,8 @@ def sort(
         found = task.left(work / FOLDER, asked)
         if not any(len(shank.samples) for shank in found):
             raise EphysError(
-                f"{sorter} found no spikes in {name} on any shank: look at the signal's level in {data.raw[0].name}, or "
-                "take another sorter"
+                f"{sorter} found no spikes in {name} on any shank: look at the signal's level in "
+                f"{data.raw[0].name}, or take another sorter"
             )
         report(END, "features")
         kwik.write(work, data, found, sorter)
