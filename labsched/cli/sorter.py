@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import click
+import msgspec
 
 from labsched import config as configuration
 from labsched import paths
@@ -13,7 +14,7 @@ from labsched.cli.context import client, json_option, print_json, socket_option
 from labsched.cli.verbs import Group
 from labsched.errors import BadRequest, LabschedError, NoDaemon
 from labsched.recipes.sorters import FOREIGN
-from labsched.wire.messages import Daemon
+from labsched.wire.messages import Daemon, Sorter, Sorters
 
 HEAD = ("SORTER", "STATE", "VERSION", "WHAT IT IS")
 
@@ -50,7 +51,7 @@ def list_(config: str | None, as_json: bool) -> int:
     missing = [str(row["sorter"]) for row in rows if not row["installed"]]
     older = [str(row["sorter"]) for row in rows if row["outdated"]]
     if as_json:
-        print_json({"folder": folder, "sorters": rows})
+        print_json(Sorters(folder, tuple(msgspec.convert(row, Sorter) for row in rows)))
         return 0
     cells = []
     for row in rows:

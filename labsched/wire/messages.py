@@ -368,6 +368,24 @@ class Settings(Struct, frozen=True):
     settings: tuple[Setting, ...]
 
 
+class Sorter(Struct, frozen=True):
+    """A sorter beside klusta: what it is, whether it is installed, and in which version (null where it is not)."""
+
+    sorter: str
+    says: str
+    installed: bool
+    version: str | None
+    outdated: bool
+    folder: str
+
+
+class Sorters(Struct, frozen=True):
+    """What `labsched sorter list --json` prints."""
+
+    folder: str
+    sorters: tuple[Sorter, ...]
+
+
 # -- the queue itself -----------------------------------------------------------------------------------------------
 
 

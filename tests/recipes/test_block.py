@@ -109,3 +109,19 @@ def test_every_bad_line_is_named_by_its_number():
 
 def test_channels_are_named_once_in_their_order():
     assert parse_omit(("b, a", "a,,c")) == ("b", "a", "c")
+
+
+@pytest.mark.parametrize(("sorter", "needs"), [("mountainsort5", {"CPU": 3}), ("kilosort4", {"GPU": 1})])
+def test_another_sorter_is_the_second_stage_with_its_own_slots_and_options(sorter: str, needs: dict[str, int]) -> None:
+    own = {"mountainsort5": {"detect_threshold": 5.0, "filter": True}}
+    settings = SETTINGS | {"sorters": "/opt/s", "kilosort4_needs": {"GPU": 1}, "sorter_options": own}
+    stage = expand(BlockRequest(block="b", sorter=sorter), settings, "/usr/bin/python3", {}).job.stages[1]
+    assert (stage.name, stage.needs) == (sorter, needs)
+    assert stage.argv[3:7] == ("sort", sorter, "--sorters", "/opt/s")
+    said = [word for word, before in zip(stage.argv[1:], stage.argv, strict=False) if before == "--set"]
+    assert said == (["detect_threshold=5.0", "filter=true"] if sorter == "mountainsort5" else [])
+
+
+def test_an_unknown_sorter_is_refused() -> None:
+    with pytest.raises(BadRequest, match="there is no sorter 'kilosort9'; known are klusta, mountainsort5"):
+        expand(BlockRequest(block="b", sorter="kilosort9"), SETTINGS, "/usr/bin/python3", {})

@@ -84,7 +84,7 @@ def sort(
         versions = _versions() | environment.versions | heard.versions
         said = summary(work, sorting, data, parameters, seed, threads, code, sorter=sorter, versions=versions)
         publish(work, sorting, said)
-    report(1.0, "metrics and report")
+    report(0.99, "metrics and report")
     after(data.folder, name, say)
     report(1.0, sorting.note())
     return sorting
@@ -109,6 +109,7 @@ def _run(
 ) -> Heard:
     """Run the script to its end; returns, with what it said, only if it exited 0."""
     folder.mkdir(exist_ok=True)
+    task.weed(folder, asked, say)
     told = folder / "task.json"
     told.write_text(json.dumps({**asked, "parent": os.getpid()}), encoding="utf-8")
     heard = Heard(asked["sorter"], tuple(len(shank["channels"]) for shank in asked["shanks"]))

@@ -1,10 +1,12 @@
 """What the script in a sorter's environment is told to do, and what it has left."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import EphysError
 from ..klusta.stage import Input
@@ -58,21 +60,45 @@ def shanks(data: Input) -> list[dict[str, Any]]:
     return found
 
 
+def weed(folder: Path, task: Mapping[str, Any], say: Callable[[str], None]) -> None:
+    """Remove what an earlier attempt left of a shank where it is not whole: that shank is sorted again."""
+    for shank in task["shanks"]:
+        path = folder / FORMAT.format(shank["number"])
+        if path.exists():
+            try:
+                _read(path)
+            except Damaged as error:
+                say(
+                    f"{path.name} of an earlier attempt is not whole ({error}): shank {shank['number']} is sorted again"
+                )
+                path.unlink()
+
+
 def left(folder: Path, task: Mapping[str, Any]) -> tuple[Found, ...]:
     """What was found on each shank. Raises EphysError for a file that is not there or not whole."""
     every = []
     for shank in task["shanks"]:
         path = folder / FORMAT.format(shank["number"])
         try:
-            with np.load(path) as file:
-                samples, units = file["samples"].astype(np.int64), file["units"].astype(np.int64)
-            if samples.ndim != 1 or samples.shape != units.shape or np.any(np.diff(samples) < 0) or np.any(units < 0):
-                raise ValueError("spikes and units do not go together")
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            path.unlink(missing_ok=True)
-            said = " ".join(str(error).split())
-            raise EphysError(f"{task['sorter']} left no whole {path.name} ({said}): sort it again") from None
+            samples, units = _read(path)
+        except Damaged as error:
+            raise EphysError(f"{task['sorter']} left no whole {path.name} ({error}): sort it again") from None
         places = tuple((float(x), float(y)) for x, y in shank["positions"])
         edges = tuple((int(a), int(b)) for a, b in shank["edges"])
         every.append(Found(shank["number"], tuple(shank["channels"]), places, edges, samples, units))
     return tuple(every)
+
+
+class Damaged(Exception):
+    """A file of a shank is not there or not whole."""
+
+
+def _read(path: Path) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    try:
+        with path.open("rb") as opened, np.load(opened) as file:
+            samples, units = file["samples"].astype(np.int64), file["units"].astype(np.int64)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise Damaged(" ".join(str(error).split())) from None
+    if samples.ndim != 1 or samples.shape != units.shape or np.any(np.diff(samples) < 0) or np.any(units < 0):
+        raise Damaged("spikes and units do not go together")
+    return samples, units
