@@ -1,6 +1,5 @@
 """Which program the second stage of a block is, the command line of it, and the slots that it holds."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -29,6 +28,8 @@ def second(sorter: str, settings: Mapping[str, Any], folders: tuple[str, ...], a
     up_to = {pool: n for pool, n in up_to.items() if n > needs.get(pool, n)}
     if sorter == KLUSTA:
         return Second(("klusta", *shared, *options(settings["klusta"])), needs, up_to)
+    import json  # few need it
+
     own = settings["sorter_options"].get(sorter, {})
     said = {key: value if isinstance(value, str) else json.dumps(value) for key, value in own.items()}
     return Second(("sort", sorter, "--sorters", settings["sorters"], *shared, *options(said)), needs, up_to)
