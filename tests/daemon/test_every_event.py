@@ -15,8 +15,8 @@ from labsched.core.model import Retry
 from labsched.core.states import Outcome, State
 from labsched.engines import rundir
 from labsched.wire.events import Events
-from labsched.wire.messages import Event, Pools, Pruned, Reloaded
-from labsched.wire.requests import PoolSet, Prune, Reload
+from labsched.wire.messages import Event, Jobs, Pools, Pruned, Reloaded
+from labsched.wire.requests import Edit, PoolSet, Prune, Reload
 from tests.docs.pages import ROOT, table
 from tests.end_to_end.typed import labsched as typed
 from tests.worlds import QUICK, World, chain, command, eventually, world
@@ -44,6 +44,17 @@ def it() -> Iterator[World]:
 
 def held(it: World) -> int:
     return it.submit(command("true", hold=True))[0]
+
+
+def later(it: World) -> int:
+    return it.submit(command("true", hold=True, not_before=4e9))[0]
+
+
+def edit(it: World) -> None:
+    slots = {"needs": {"CPU": 1}, "up_to": {"CPU": 2}}
+    limits = {"time_limit": 60.0, "memory": 10**9, "not_before": 4e9}
+    asked = Edit(jobs=(str(held(it)),), priority=-1, name="other", **slots, **limits)  # type: ignore[arg-type]
+    it.client.post("jobs/edit", asked, Jobs)
 
 
 def ended(it: World, *argv: str, **more: object) -> int:
@@ -104,9 +115,11 @@ def back(it: World) -> None:
 
 
 MOVE = frozenset({"move"})
+EDITED = frozenset({"priority", "name", "needs", "up_to", "time_limit", "memory", "not_before"})
 WHY = MOVE | {"reason"}
 EVENTS = {
-    "job.submitted": Wanted(held, data=frozenset({"name", "held"})),
+    "job.submitted": Wanted(later, data=frozenset({"name", "held", "not_before"})),
+    "job.edited": Wanted(edit, stage=True, data=EDITED),
     "job.held": Wanted(lambda it: it.verb("hold", held(it))),
     "job.released": Wanted(lambda it: it.verb("release", held(it))),
     "job.cancelled": Wanted(cancel, data=frozenset({"reason"})),
