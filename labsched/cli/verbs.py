@@ -34,6 +34,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "pool": ("labsched.cli.pools:pool", "Change a pool: set, pause, resume."),
     },
     "Around it": {
+        "notify": ("labsched.cli.notify:notify", "Be told what happens: by mail, chat, or a command of yours."),
         "daemon": ("labsched.cli.daemon:daemon", "Run the daemon, in the foreground."),
         "sorter": ("labsched.cli.sorter:sorter", "List the sorters beside klusta; install one."),
         "config": ("labsched.cli.config:config", "Check or show the configuration; have it read again."),

@@ -205,9 +205,12 @@ def _toml(value: object) -> str:
 
 def _anchored(config: Config, folder: Path) -> Config:
     """Patterns and files as absolute paths: what a job says must not depend on who reads it, and where."""
-    sort = config.sort
+    sort, notify = config.sort, config.notify
     return msgspec.structs.replace(
         config,
+        notify=msgspec.structs.replace(
+            notify, targets=paths.seen_from(folder, notify.targets) if notify.targets else None
+        ),
         sort=msgspec.structs.replace(
             sort,
             source=paths.seen_from(folder, sort.source),

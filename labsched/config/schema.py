@@ -103,6 +103,39 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
 
 
+class Notify(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[notify]: telling people what happens. Everybody says where with `labsched notify add`."""
+
+    targets: Annotated[
+        str | None,
+        key(
+            "a file with the lab's own targets, which nobody but the daemon's user may read: a table for each, with "
+            "url or command, on, and also digest and log",
+            example="/etc/labsched/notify.toml",
+        ),
+    ] = None
+    digest: Annotated[
+        float,
+        key(
+            "seconds that things are gathered for, so that what comes together is one message; four times as many "
+            "after each message, up to a quarter of an hour, until there was none for an hour",
+            ge=0,
+            le=86_400,
+        ),
+    ] = 10.0
+    long_wait: Annotated[float, key("seconds in line that are a long wait", gt=0, le=31_536_000)] = 43_200.0
+    disk_free_gb: Annotated[
+        float, key("GB (10^9 bytes) under which a disk is nearly full: the queue's, and that of the results", ge=0)
+    ] = 5.0
+    link: Annotated[
+        str | None,
+        key(
+            "the address of a page about a job, for the messages: {job} is its number",
+            example="https://sorter01.example.org/jobs/{job}",
+        ),
+    ] = None
+
+
 class Sort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[sort]: how a block becomes a job of two stages. Relative paths start at this file's folder, ~ is the daemon's
     home; {block} is the block's name, {name} its part after the last /."""
@@ -217,6 +250,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = msgspec.field(default_factory=dict)
     prune: Prune = Prune()
+    notify: Notify = Notify()
     sort: Sort = Sort()
 
 

@@ -17,6 +17,8 @@ from labsched.daemon.pruning import Pruning
 from labsched.daemon.questions import Questions
 from labsched.daemon.reload import Reload
 from labsched.daemon.streams import Streams
+from labsched.daemon.targets import Targets
+from labsched.daemon.telling import Telling
 from labsched.errors import BadRequest, LabschedError
 from labsched.wire import messages as wire
 
@@ -27,7 +29,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Api:
     """The handlers by what they answer to. `questions`, `streams`, `changes` and `reload` have them."""
 
-    def __init__(self, desk: Desk, reload: Reload, arrived: Callable[[asyncio.Transport], None]) -> None:
+    def __init__(
+        self, desk: Desk, reload: Reload, telling: Telling, arrived: Callable[[asyncio.Transport], None]
+    ) -> None:
         self.desk = desk
         self.arrived = arrived  # is told of each request's transport
         self.size = desk.config.limits.request_size
@@ -39,6 +43,7 @@ class Api:
         self.backups = Backups(desk, self.streams)
         self.reload = reload
         self.pruning = Pruning(desk, self.streams)
+        self.targets = Targets(desk, telling)
 
     def application(self) -> web.Application:
         """The routes, all under /v1."""
@@ -54,6 +59,7 @@ class Api:
             "pools": self.questions.pools,
             "usage": self.accounting.usage,
             "metrics": self.metrics.metrics,
+            "notify": self.targets.every,
             "doctor": self.questions.doctor,
             "backup": self.backups.backup,
             "openapi.json": self.questions.openapi,
@@ -64,6 +70,9 @@ class Api:
             "jobs/{verb}": self.changes.verb,
             "pools/{name}": self.changes.set_pool,
             "config/reload": self.reload.post,
+            "notify/add": self.targets.add,
+            "notify/remove": self.targets.remove,
+            "notify/test": self.targets.test,
             "prune": self.pruning.prune,
         }
         logging.getLogger("aiohttp.server").addFilter(Noise())

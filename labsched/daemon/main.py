@@ -32,6 +32,7 @@ from labsched.daemon.peers import Peers
 from labsched.daemon.privileges import Mode
 from labsched.daemon.protocol import protocols
 from labsched.daemon.reload import Reload
+from labsched.daemon.telling import Telling, quietly
 from labsched.engines import gpu
 from labsched.engines.local import Local
 from labsched.errors import Refused, TryLater
@@ -96,9 +97,10 @@ async def _serve(
     )
     loop.engine = engine
     desk = Desk(loop, config, config_file, state, Peers(mode, config.daemon.admin_group))
-    reload = Reload(desk, notify)
+    telling = Telling(desk)
+    reload = Reload(desk, notify, telling.poke)
     gate = Gate(lambda: desk.config.limits.connections_per_user, lambda: desk.config.limits.patience)
-    api = Api(desk, reload, gate.asked)
+    api = Api(desk, reload, telling, gate.asked)
     runner = web.AppRunner(api.application(), handle_signals=False, shutdown_timeout=GOODBYE_S)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -108,6 +110,7 @@ async def _serve(
         await store.write(verbs.declare_pools, default_pools() | config.pools, clock.now())
         await store.write(verbs.configure_pools, config.pools, clock.now(), None)
         await store.write(record, "daemon.started", clock.now(), data={"version": __version__, "pid": os.getpid()})
+        await reload.lab_at_start()
         await engine.open()
         await loop.adopt()
         turns = asyncio.create_task(loop.run())
@@ -118,7 +121,7 @@ async def _serve(
         log.info("labsched %s, process %s: state in %s, on %s", __version__, os.getpid(), state, listener.getsockname())
         notify.ready(f"labsched {__version__}")
         hangups.serve(lambda: asyncio.ensure_future(reload.hangup()), stop.set)
-        beside = [notify.keep_alive(store), notify.follow(loop), api.pruning.daily()]
+        beside = [notify.keep_alive(store), notify.follow(loop), api.pruning.daily(), quietly(telling.run())]
         told = [asyncio.create_task(work) for work in beside]
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({turns, stopped}, return_when=asyncio.FIRST_COMPLETED)

@@ -6,7 +6,7 @@ daemon changes keep their values, and are named.
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -16,11 +16,12 @@ from labsched import config as configuration
 from labsched.config import Config, Read
 from labsched.config.changes import Difference, adopt, differences
 from labsched.config.sample import toml
+from labsched.daemon import lab
 from labsched.daemon.desk import PERSON, Desk, reply
 from labsched.daemon.notify import Notify
 from labsched.errors import BadRequest, Forbidden, LabschedError
 from labsched.paths import config_file
-from labsched.store import verbs
+from labsched.store import targets, verbs
 from labsched.store.moves import record
 from labsched.wire import messages as wire
 from labsched.wire import requests
@@ -32,9 +33,10 @@ CHECK = "labsched config check names them all"
 class Reload:
     """Puts what the file says in the place of what the desk has."""
 
-    def __init__(self, desk: Desk, notify: Notify) -> None:
+    def __init__(self, desk: Desk, notify: Notify, told: Callable[[], None]) -> None:
         self.desk = desk
         self.notify = notify
+        self.told = told  # is called when the lab's targets have changed
         self._one_at_a_time = asyncio.Lock()
 
     async def post(self, request: web.Request) -> web.Response:
@@ -69,6 +71,17 @@ class Reload:
         log.info("%s", "; ".join(sentences(answer)))
         return answer
 
+    async def lab_at_start(self) -> None:
+        """Have the lab's targets as their file says; where something is wrong in it, as they were."""
+        now = self.desk.loop.clock.now()
+        try:
+            wanted = await asyncio.to_thread(lab.read, self.desk.config.notify.targets, now)
+        except LabschedError as error:
+            self.desk.config_trouble = str(error)
+            log.error("the lab's targets stay as they were: %s", error)
+        else:
+            await self.desk.store.write(targets.configure, wanted)
+
     async def _take_over(self, by: str | None) -> wire.Reloaded:
         desk = self.desk
         file = desk.config_file or config_file(None)  # there may be one now
@@ -78,8 +91,10 @@ class Reload:
         changed = [said(one) for one in found if not one.fixed]
         restart = tuple(one.key for one in found if one.fixed)
         now = desk.loop.clock.now()
+        wanted = await asyncio.to_thread(lab.read, config.notify.targets, now)
 
         def work(connection: sa.Connection) -> list[str]:
+            targets.configure(connection, wanted)
             moved = verbs.configure_pools(connection, config.pools, now, by)
             every = [*changed, *(said(Difference(f"pools.{name}", old, new, False)) for name, old, new in moved)]
             data = {"changed": every, "restart": list(restart)}
@@ -91,6 +106,7 @@ class Reload:
         assert desk.loop.engine is not None
         desk.loop.engine.configure(config.daemon.stop_grace, config.daemon.nice, config.limits.log_size)
         desk.reloaded.set()
+        self.told()
         desk.loop.bus.changed()
         desk.loop.wake()
         return wire.Reloaded(str(file) if file else None, tuple(every), restart)

@@ -23,7 +23,7 @@ from labsched.daemon.alone import alone, give
 from labsched.daemon.aside import Found
 from labsched.daemon.views import moment
 from labsched.errors import BadRequest, LabschedError, NotFound, Refused
-from labsched.store import attempts, backup, rewind
+from labsched.store import attempts, backup, outbox, rewind
 from labsched.store.engine import open_engine
 from labsched.store.health import damage
 from labsched.store.tables import attempts as table
@@ -66,6 +66,7 @@ def restore(file: Path, state: Path, stop: bool) -> Restored:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         newest = rewind.newest(connection)
         rewind.go_on_after(connection, given)
+        outbox.forget(connection)
         still_open = attempts.open_attempts(connection)
         gone = {attempt.id for attempt in still_open if not (state / "attempts" / attempt.folder).is_dir()}
         rewind.lose(connection, gone, now)

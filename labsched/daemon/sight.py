@@ -39,7 +39,7 @@ def dim(records: Records, person: Peer) -> Records:
     stages, attempts = dict(records.stages), dict(records.attempts)
     for job in hidden:
         for row in records.stages[job]:
-            attempts[row.id] = [_copy(one, note=None, reason=_reason(one)) for one in attempts.get(row.id, [])]
+            attempts[row.id] = [_copy(one, note=None, reason=seen_reason(one)) for one in attempts.get(row.id, [])]
         stages[job] = [_dim_stage(row, attempts[row.id]) for row in records.stages[job]]
     jobs = [
         _copy(job, name=shown_name(job.name, records.stages[job.id][0].argv_head)) if job.id in hidden else job
@@ -121,7 +121,7 @@ def _dim_stage(row: Row, attempts: Sequence[Row]) -> Row:
     return _copy(row, argv=argv, cwd=MORE, env={}, outputs=[], outputs_head="[]", reason=reason)
 
 
-def _reason(attempt: Row) -> str | None:
+def seen_reason(attempt: Row) -> str | None:
     """Why an attempt ended so, from what is known of it but for its log."""
     if attempt.outcome != Outcome.FAILED or not attempt.reason:
         return cast(str | None, attempt.reason)

@@ -159,3 +159,50 @@ events = Table(
     Index("events_job", "job_id"),
     sqlite_autoincrement=True,
 )
+
+# Where people are told, in the order in which they asked. `lab` has the name of one of the lab's own, which the
+# configuration names; nobody but the daemon may read `address`, for it has passwords in it.
+targets = Table(
+    "targets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("uid", Integer, nullable=False),
+    Column("user", String, nullable=False),
+    Column("lab", String),
+    Column("kind", String, nullable=False),  # url, command
+    Column("address", Text, nullable=False),  # a URL; or a command line, as JSON
+    Column("kinds", JSON, nullable=False),  # of what it tells
+    Column("digest", Float),  # seconds between two messages at least
+    Column("log", Boolean(create_constraint=False), nullable=False),  # whether lines of logs may go there
+    Column("added_at", Float, nullable=False),
+    Column("due", Float),  # when what waits for it is sent
+    Column("sent_at", Float),
+    Column("streak", Integer, nullable=False, server_default=text("0")),  # messages, one soon after the other
+    Column("failures", Integer, nullable=False, server_default=text("0")),  # since it worked last
+    Column("trouble", Text),  # why it did not
+    sqlite_autoincrement=True,
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("target_id", ForeignKey("targets.id"), nullable=False),
+    Column("kind", String, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("job_id", Integer),
+    Column("stage_id", Integer),
+    Column("data", JSON, nullable=False),
+    Column("batch", String),  # with which it is being sent
+    Index("outbox_target", "target_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+# What those who look at the queue by themselves have to remember.
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)

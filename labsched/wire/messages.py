@@ -251,6 +251,44 @@ class Event(Struct, frozen=True, kw_only=True):
     data: dict[str, object] = field(default_factory=dict)
 
 
+# -- telling people -------------------------------------------------------------------------------------------------
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """Where somebody is told. `shown` is its address, as far as that is no secret."""
+
+    id: int
+    user: str
+    lab: str | None = None  # what the configuration calls it, where it is the lab's
+    shown: str
+    on: tuple[str, ...]
+    digest: float | None = None  # seconds between two messages at least
+    waiting: int = 0  # things that it is to be told of
+    next: datetime | None = None  # when they are sent
+    sent: datetime | None = None  # when it was told last
+    trouble: str | None = None  # why it could not be
+
+
+class Targets(Struct, frozen=True):
+    """GET /v1/notify?all=1: one's own targets and the lab's; for an admin, `all` of them."""
+
+    targets: tuple[Target, ...]
+
+
+class Tried(Struct, frozen=True, kw_only=True):
+    """A message that was sent for a try; `why` it could not be, None where it was."""
+
+    id: int
+    shown: str
+    why: str | None = None
+
+
+class Tries(Struct, frozen=True):
+    """POST /v1/notify/test"""
+
+    tried: tuple[Tried, ...]
+
+
 # -- the daemon itself ----------------------------------------------------------------------------------------------
 
 

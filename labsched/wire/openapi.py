@@ -69,6 +69,7 @@ ROUTES = (
         {"from": MONTH, "to": MONTH, "user": TEXT, "by": {"type": "string", "pattern": r"^(month|user|recipe)(,.+)?$"}},
     ),
     Route("GET", "metrics", "figures for Prometheus", "text/plain"),
+    Route("GET", "notify", "where people are told what happens", messages.Targets, {"all": FLAG}),
     Route("GET", "doctor", "what the daemon finds about itself", messages.Doctor, {"full": FLAG}),
     Route("GET", "backup", "the queue as it is at one moment (admins only)", "application/vnd.sqlite3"),
     Route("GET", "openapi.json", "this document", "application/json"),
@@ -76,6 +77,9 @@ ROUTES = (
     Route("POST", "jobs/edit", "change what is given of these jobs, or of none", messages.Jobs, body=requests.Edit),
     Route("POST", "jobs/{verb}", "do it to all of these jobs, or to none", messages.Jobs, body=requests.Verb),
     Route("POST", "pools/{name}", "change a pool (admins only)", messages.Pools, body=requests.PoolSet),
+    Route("POST", "notify/add", "tell whoever asks there", messages.Targets, body=requests.NotifyAdd, status=201),
+    Route("POST", "notify/remove", "tell them no more", messages.Targets, body=requests.NotifyPick),
+    Route("POST", "notify/test", "send a message there, for a try", messages.Tries, body=requests.NotifyPick),
     Route("POST", "prune", "remove old jobs, a Pruned a line", "application/x-ndjson", body=requests.Prune),
     Route(
         "POST", "config/reload", "read the configuration again (admins only)", messages.Reloaded, body=requests.Reload

@@ -68,3 +68,20 @@ class Prune(Struct, frozen=True, kw_only=True):
     logs_over: int | None = None  # bytes that the logs of what stays may take
     keep: int | None = None  # that ended last, and stay
     dry_run: bool = False
+
+
+class NotifyAdd(Struct, frozen=True, kw_only=True):
+    """POST /v1/notify/add: tell whoever asks at this `url`, or by running this `command` as them. Answered by
+    `Targets`, with this one alone, once somebody has seen that such a URL can be sent to."""
+
+    url: str | None = None
+    command: tuple[str, ...] | None = None
+    on: tuple[str, ...] = ("failed", "lost")
+    digest: float | None = None  # seconds between two messages at least
+
+
+class NotifyPick(Struct, frozen=True):
+    """POST /v1/notify/remove, answered by `Targets`: those that are gone; POST /v1/notify/test (none: all of one's
+    own), answered by `Tries`, once they were tried."""
+
+    ids: tuple[int, ...]

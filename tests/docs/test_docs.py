@@ -174,7 +174,8 @@ def test_the_table_of_http_errors_is_the_programs() -> None:
 def test_the_protocol_page_has_every_field_of_every_message() -> None:
     page = DOCS / "reference/protocol.md"
     text = page.read_text()
-    for kind in (requests.Verb, requests.Edit, requests.PoolSet, requests.Submit, requests.Prune, messages.Status,
+    for kind in (requests.Verb, requests.Edit, requests.PoolSet, requests.Submit, requests.Prune, requests.NotifyAdd,
+                 requests.NotifyPick, messages.Status,
                  messages.JobRow, messages.Pool, messages.Job, messages.Stage, messages.Attempt,
                  messages.Event):  # fmt: skip
         head = "## Bodies" if kind.__module__ == requests.__name__ else "## Answers"

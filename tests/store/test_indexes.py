@@ -9,10 +9,12 @@ import pytest
 
 from labsched.core.model import Began, Ended
 from labsched.core.states import Outcome
-from labsched.store import attempts, events, find, health, limits, lines, prune, read, submit, verbs, waits
+from labsched.store import attempts, events, find, health, limits, lines, outbox, prune, read, submit, targets, verbs, waits
 from labsched.store.prepared import driver
 from tests.store.worlds import Queue, job
 
+TARGET = {"uid": 0, "user": "ann", "kind": "url", "address": "json://x", "kinds": ["failed", "wait", "empty"],
+          "log": True, "added_at": 0.0}  # fmt: skip
 GROWING = "jobs|stages|attempts|events|dependencies|environments"
 WHOLE_TABLE = re.compile(rf"(SCAN ({GROWING})\b(?! USING (COVERING )?INDEX)|SEARCH ({GROWING})$)")
 
@@ -67,6 +69,17 @@ QUESTIONS: dict[str, Callable[[Any], object]] = {
         waits.events(c),
     ),
     "room": lambda c: limits.room(c, 0, 1, 100),
+    "telling": lambda c: (
+        targets.add(c, TARGET),
+        driver(c).execute("UPDATE marks SET value = 0"),
+        outbox.is_behind(c),
+        outbox.gather(c, 9.0, 0.0),
+        outbox.claim(c, 9.0, "b", ()),
+        outbox.settle(c, "b", {1: None}, 9.0, 0.0),
+        outbox.last_attempts(c, [1, 2]),
+        outbox.long_waits(c, 1e6, 60.0),
+        targets.of(c, 0),
+    ),
 }
 
 
