@@ -36,7 +36,8 @@ def refused(path: Path, text: str | bytes) -> str:
         ("\n[sotr]\n", "the configuration FILE, line 2: there is no section sotr; did you mean sort?"),
         (
             "x = 1",
-            "the configuration FILE, line 1: there is no section x; known are daemon, limits, pools, prune, notify, sort",
+            "the configuration FILE, line 1: there is no section x; known are daemon, limits, pools, prune, notify, "
+            "sort",
         ),
         (
             "[daemon]\n[sort]\n# sorce\nsorce = 'x'\n",

@@ -15,8 +15,8 @@ from labsched.core.model import Retry
 from labsched.core.states import Outcome, State
 from labsched.engines import rundir
 from labsched.wire.events import Events
-from labsched.wire.messages import Event, Jobs, Pools, Pruned, Reloaded
-from labsched.wire.requests import Edit, PoolSet, Prune, Reload
+from labsched.wire.messages import Event, Jobs, Pools, Pruned, Reloaded, Targets
+from labsched.wire.requests import Edit, NotifyAdd, NotifyPick, PoolSet, Prune, Reload
 from tests.docs.pages import ROOT, table
 from tests.end_to_end.typed import labsched as typed
 from tests.worlds import QUICK, World, chain, command, eventually, world
@@ -114,6 +114,31 @@ def back(it: World) -> None:
     it.start()
 
 
+def told(it: World, kind: str, provoke: Callable[[World], object]) -> None:
+    """While somebody wants to be told of it, of whatever size it is."""
+    (it.folder / "config.toml").write_text(f"{QUICK}[notify]\nlong_wait = 0.2\ndisk_free_gb = 1e9\n")
+    it.client.post("config/reload", Reload(), Reloaded)
+    asked = NotifyAdd(command=("/bin/true",), on=(kind,))
+    [target] = it.client.post("notify/add", asked, Targets).targets
+    *_, last = Events(it.client, last=1)
+    provoke(it)
+    first(it, {"wait": "job.waits", "empty": "queue.empty", "disk": "disk.low"}[kind], last.id - 1)
+    it.client.post("notify/remove", NotifyPick((target.id,)), Targets)
+
+
+def stuck(it: World) -> None:
+    it.client.post("pools/CPU", PoolSet(paused=True), Pools)
+    it.submit(command("true"))
+
+
+def still(it: World) -> None:
+    it.client.post("pools/CPU", PoolSet(paused=False), Pools)
+    left = [row.id for row in it.status(limit=1000).jobs if row.state != "ended"]
+    if left:
+        it.verb("cancel", *left)
+    ended(it, "true")
+
+
 MOVE = frozenset({"move"})
 EDITED = frozenset({"priority", "name", "needs", "up_to", "time_limit", "memory", "not_before"})
 WHY = MOVE | {"reason"}
@@ -134,6 +159,11 @@ EVENTS = {
     "stage.skipped": Wanted(skip, stage=True, user=False, data=WHY),
     "stage.timed_out": Wanted(lambda it: ended(it, "sleep", "60", time_limit=0.05), stage=True, user=False, data=WHY),
     "stage.lost": Wanted(lose, stage=True, user=False, data=WHY),
+    "job.waits": Wanted(lambda it: told(it, "wait", stuck), user=False, data=frozenset({"seconds"})),
+    "queue.empty": Wanted(lambda it: told(it, "empty", still), job=False, user=False),
+    "disk.low": Wanted(
+        lambda it: told(it, "disk", lambda _: None), job=False, user=False, data=frozenset({"path", "free"})
+    ),
     "pool.added": Wanted(reload, job=False, data=frozenset({"pool", "slots"})),
     "pool.changed": Wanted(
         lambda it: it.client.post("pools/CPU", PoolSet(slots=5, paused=False), Pools),

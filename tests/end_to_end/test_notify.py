@@ -1,14 +1,18 @@
 """People are told: by real mail and real HTTP, once each, whatever happens to the daemon."""
 
 import json
-import os
 import re
+import socket
+import sqlite3
+import subprocess
+import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -64,6 +68,27 @@ def endpoint() -> Iterator[Endpoint]:
         yield made
 
 
+class Hook:
+    """A command that remembers what it is sent; it waits while there is a file `wait`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.path = folder, folder / "hook"
+        self.path.write_text(
+            f"#!/bin/sh\ncd {folder}\ntouch came\nwhile [ -e wait ]; do sleep 0.05; done\ncat > m.$$\nmv m.$$ got.$$\n"
+        )
+        self.path.chmod(0o700)
+
+    @property
+    def got(self) -> list[dict[str, Any]]:
+        files = sorted(self.folder.glob("got.*"), key=lambda path: path.stat().st_mtime)
+        return [json.loads(path.read_text()) for path in files]
+
+
+@pytest.fixture
+def hook(tmp_path: Path) -> Hook:
+    return Hook(tmp_path)
+
+
 @pytest.fixture
 def it() -> Iterator[World]:
     with world(CONFIG) as made:
@@ -95,36 +120,36 @@ def test_a_failure_is_told_over_http_with_reason_log_and_what_mends_it(it: World
         assert part in message["message"]
     eventually(lambda: listed(it)[0].sent is not None)
     assert listed(it)[0].waiting == 0
+    assert it.process is not None
+    rollup = Path(f"/proc/{it.process.pid}/smaps_rollup").read_text()
+    assert int(re.search(r"^Pss:\s+(\d+) kB", rollup, re.M)[1]) / 1024 < 60  # type: ignore[index]
 
 
-def test_a_hundred_failures_are_one_message(it: World, endpoint: Endpoint) -> None:
-    add(it, endpoint.url, "--on", "failed")
+def test_a_hundred_failures_are_one_message(it: World, hook: Hook) -> None:
+    add(it, "--command", str(hook.path), "--on", "failed")
     it.wait(*it.submit(*(command("false", name=f"seed {n}") for n in range(100))))
-    eventually(lambda: sum(int(re.findall(r"(\d+) job", m["title"])[0]) for m in endpoint.got) == 100, 40)
-    assert len(endpoint.got) <= 2  # the second has what came while the first was on its way
+    eventually(lambda: sum(len(m["things"]) for m in hook.got) == 100, 40)
+    assert len(hook.got) <= 2  # the second has what came while the first was on its way
 
 
 def test_by_mail(it: World) -> None:
     controllers = pytest.importorskip("aiosmtpd.controller", reason="aiosmtpd is not installed")
+    mails: list[Any] = []
 
-    class Box:
-        mails: list[Any] = []
+    async def keep(_server: Any, _session: Any, envelope: Any) -> str:
+        mails.append(envelope)
+        return "250 OK"
 
-        async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
-            self.mails.append(envelope)
-            return "250 OK"
-
-    server = controllers.Controller(Box(), hostname="127.0.0.1", port=0)
+    with closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    server = controllers.Controller(SimpleNamespace(handle_DATA=keep), hostname="127.0.0.1", port=port)
     server.start()
     try:
-        port = server.server.sockets[0].getsockname()[1]
         add(it, f"mailto://127.0.0.1:{port}?from=labsched@example.org&to=ann@example.org&format=text")
         number = fail(it)
-        eventually(lambda: bool(Box.mails))
-        from email import message_from_bytes, policy
-
-        mail = message_from_bytes(Box.mails[0].content, policy=policy.default)
-        assert Box.mails[0].rcpt_tos == ["ann@example.org"]
+        eventually(lambda: bool(mails))
+        mail = message_from_bytes(mails[0].content, policy=policy.default)
+        assert mails[0].rcpt_tos == ["ann@example.org"]
         assert f"job {number} (train) failed" in mail["Subject"]
         text = mail.get_body(("plain",)).get_content()
         assert f"labsched retry {number}" in text and "last words" in text
@@ -140,11 +165,12 @@ def test_what_could_not_be_sent_is_sent_after_the_service_is_back_and_the_daemon
     number = fail(it)
     eventually(lambda: listed(it)[0].trouble is not None)
     assert listed(it)[0].waiting == 1
+    said = it.log + "".join(labsched(it, *words) for words in (("notify", "list"), ("events", "--json")))
+    assert "s3cret" not in said
+    assert (it.folder / "state/queue.db").stat().st_mode & 0o077 == 0
     it.kill()
     endpoint.status = 200
     endpoint.got.clear()
-    import sqlite3
-
     with closing(sqlite3.connect(it.folder / "state/queue.db")) as queue, queue:
         queue.execute("UPDATE targets SET due = 0")  # rather than wait for half a minute
     it.start()
@@ -153,66 +179,49 @@ def test_what_could_not_be_sent_is_sent_after_the_service_is_back_and_the_daemon
     eventually(lambda: (listed(it)[0].trouble, listed(it)[0].waiting) == (None, 0))
 
 
-def test_a_daemon_that_is_killed_while_it_is_sent_sends_it_once(it: World, endpoint: Endpoint) -> None:
-    add(it, endpoint.url)
-    endpoint.let.clear()
+def test_a_daemon_that_is_killed_while_it_is_sent_sends_it_once(it: World, hook: Hook) -> None:
+    add(it, "--command", str(hook.path))
+    (hook.folder / "wait").touch()
     fail(it)
-    assert endpoint.came.wait(20)
+    eventually((hook.folder / "came").exists)
     it.kill()
     it.start()
-    time.sleep(1.0)  # the new daemon waits for the sender of the old one
-    assert listed(it)[0].waiting == 1
-    endpoint.let.set()
+    assert (listed(it)[0].waiting, hook.got) == (1, [])
+    (hook.folder / "wait").unlink()
     eventually(lambda: listed(it)[0].waiting == 0)
-    assert len(endpoint.got) == 1
-    assert not list((it.folder / "state/notify").iterdir())
+    assert len(hook.got) == 1
+    eventually(lambda: not list((it.folder / "state/notify").iterdir()))
 
 
-def test_what_happened_while_nobody_listened_is_told_once(it: World, endpoint: Endpoint) -> None:
-    add(it, endpoint.url, "--on", "failed,succeeded")
-    [number] = it.submit(command("sh", "-c", f"until [ -e {it.folder}/go ]; do sleep 0.05; done"))
+def test_what_happened_while_nobody_listened_is_told_once_and_an_empty_queue_too(it: World, hook: Hook) -> None:
+    add(it, "--command", str(hook.path), "--on", "success,empty")
+    [number] = it.submit(chain(["sh", "-c", f"until [ -e {it.folder}/go ]; do sleep 0.05; done"], ["true"]))
     eventually(lambda: it.job(number).state == "running")
     it.kill()
     (it.folder / "go").touch()
     it.start()
     it.wait(number)
-    eventually(lambda: bool(endpoint.got))
-    it.stop()
-    it.start()
-    second = fail(it)
-    eventually(lambda: len(endpoint.got) == 2)
-    assert [str(n) in m["title"] for n, m in zip((number, second), endpoint.got, strict=True)] == [True, True]
+    eventually(lambda: sum(len(m["things"]) for m in hook.got) == 2)
+    assert [thing["kind"] for message in hook.got for thing in message["things"]] == ["succeeded", "empty"]
 
 
-def test_a_job_of_two_stages_succeeds_once_and_an_empty_queue_is_told(it: World, endpoint: Endpoint) -> None:
-    add(it, endpoint.url, "--on", "success,empty")
-    it.wait(*it.submit(chain(["true"], ["sleep", "0.1"])))
-    eventually(lambda: bool(endpoint.got))
-    assert endpoint.got[0]["title"].partition(": ")[2] == "1 job succeeded, the queue was empty"
-
-
-def test_a_long_wait_is_told_once(it: World, endpoint: Endpoint) -> None:
-    add(it, endpoint.url, "--on", "wait")
-    labsched(it, "pool", "pause", "CPU")
-    [number] = it.submit(command("true", name="patient"))
-    eventually(lambda: bool(endpoint.got))
-    assert f"job {number} (patient) has waited" in endpoint.got[0]["title"]
-    assert len([e for e in labsched(it, "events", "--json").splitlines() if "job.waits" in e]) == 1
-    labsched(it, "pool", "resume", "CPU")
-
-
-def test_a_full_disk_is_told(endpoint: Endpoint) -> None:
+def test_a_long_wait_and_a_full_disk_are_told_once(hook: Hook) -> None:
     with world(f"{CONFIG}disk_free_gb = 1e9\n") as it:
-        add(it, endpoint.url, "--on", "disk")
-        eventually(lambda: bool(endpoint.got))
-        assert "is nearly full" in endpoint.got[0]["title"]
+        labsched(it, "pool", "pause", "CPU")
+        [number] = it.submit(command("true", name="patient"))
+        add(it, "--command", str(hook.path), "--on", "wait,disk")
+        eventually(lambda: {thing["kind"] for m in hook.got for thing in m["things"]} == {"wait", "disk"})
+        assert sorted(thing["job"] or 0 for m in hook.got for thing in m["things"]) == [0, number]
+        labsched(it, "pool", "resume", "CPU")
 
 
 def test_a_command_gets_the_message_on_its_stdin_and_is_run_again_where_it_fails(it: World) -> None:
-    hook = it.folder / "hook"
-    hook.write_text(f"#!/bin/sh\ncat > {it.folder}/got.$1\n[ -e {it.folder}/ok ] || {{ echo not yet >&2; exit 4; }}\n")
-    hook.chmod(0o700)
-    add(it, "--command", f"{hook} 1", "--on", "failed")
+    script = it.folder / "hook"
+    script.write_text(
+        f"#!/bin/sh\ncat > {it.folder}/got.$1\n[ -e {it.folder}/ok ] || {{ echo not yet >&2; exit 4; }}\n"
+    )
+    script.chmod(0o700)
+    add(it, "--command", f"{script} 1", "--on", "failed")
     number = fail(it)
     eventually(lambda: listed(it)[0].trouble is not None)
     assert "exit code 4: not yet" in (listed(it)[0].trouble or "")
@@ -238,22 +247,7 @@ def test_the_labs_own_targets_are_told_of_all_without_what_is_somebodys(endpoint
         assert "is the lab's" in labsched(it, "notify", "remove", str(target.id), code=5)
 
 
-def test_a_url_is_never_seen(it: World, endpoint: Endpoint) -> None:
-    add(it, endpoint.url, "--on", "all")
-    endpoint.status = 500
-    fail(it)
-    eventually(lambda: listed(it)[0].trouble is not None)
-    said = it.log + "".join(labsched(it, *words) for words in (("notify", "list"), ("events", "--json"), ("status",)))
-    assert "s3cret" not in said + (listed(it)[0].trouble or "")
-    for path in (it.folder / "state").iterdir():
-        assert path.stat().st_mode & 0o077 == 0 or path.is_dir(), path
-    endpoint.status = 200
-
-
 def test_a_word_of_the_command_line_is_hidden_from_ps() -> None:
-    import subprocess
-    import sys
-
     code = (
         "import sys; from labsched.cli import hide; hide.word(sys.argv[1]); print('ok', flush=True); sys.stdin.read()"
     )
@@ -297,14 +291,3 @@ def test_a_test_says_whether_it_went(quiet: World, endpoint: Endpoint) -> None:
     assert "…" in labsched(quiet, "notify", "list")
     labsched(quiet, "notify", "remove", str(number))
     assert listed(quiet) == ()
-
-
-def test_the_daemon_stays_small_when_it_has_told_somebody(quiet: World, endpoint: Endpoint) -> None:
-    number = add(quiet, endpoint.url)
-    fail(quiet)
-    eventually(lambda: bool(endpoint.got))
-    assert quiet.process is not None
-    rollup = Path(f"/proc/{quiet.process.pid}/smaps_rollup").read_text()
-    assert int(re.search(r"^Pss:\s+(\d+) kB", rollup, re.M)[1]) / 1024 < 60  # type: ignore[index]
-    labsched(quiet, "notify", "remove", str(number))
-    assert os.getpid() != quiet.process.pid

@@ -17,7 +17,7 @@ from labsched.notify.address import scrub, shown, wrong
         ("ntfys://a-secret-topic", "ntfys://…"),
         ("ntfys://ntfy.sh/a-secret-topic", "ntfys://ntfy.sh/…"),
         ("tgram://123456789:abcdefg_hijklmnop/12315544/", "tgram://…"),
-        ("matrixs://ann:s3cret-word@matrix.example.org/#room", "matrixs://…@matrix.example.org/…"),
+        ("matrixs://ann:s3cret-word@matrix.example.org/#room", "matrixs://…@matrix.example.org"),
         ("mailto://s3cret-word", "mailto://s3cret-word"),
         ("what is this", "…"),
     ],

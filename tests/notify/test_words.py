@@ -45,8 +45,8 @@ def test_all_else_is_a_sentence() -> None:
 texts = st.none() | st.text(max_size=300)
 things = st.lists(
     st.builds(
-        Thing, kind=st.sampled_from(KINDS), at=st.just(AT), job=st.integers(1, 10**9), name=texts, user=texts, stage=texts,
-        reason=texts, retry=texts, log=st.lists(st.text(max_size=300), max_size=15).map(tuple),
+        Thing, kind=st.sampled_from(KINDS), at=st.just(AT), job=st.integers(1, 10**9), name=texts, user=texts,
+        stage=texts, reason=texts, retry=texts, log=st.lists(st.text(max_size=300), max_size=15).map(tuple),
         seconds=st.none() | st.floats(0, 1e9), path=texts, free=st.none() | st.integers(0, 10**15),
     ),
     min_size=1, max_size=60,
