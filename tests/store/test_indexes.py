@@ -9,7 +9,21 @@ import pytest
 
 from labsched.core.model import Began, Ended
 from labsched.core.states import Outcome
-from labsched.store import attempts, events, find, health, limits, lines, outbox, prune, read, submit, targets, verbs, waits
+from labsched.store import (
+    attempts,
+    events,
+    find,
+    health,
+    limits,
+    lines,
+    outbox,
+    prune,
+    read,
+    submit,
+    targets,
+    verbs,
+    waits,
+)
 from labsched.store.prepared import driver
 from tests.store.worlds import Queue, job
 
