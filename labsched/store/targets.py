@@ -34,7 +34,8 @@ def of(connection: sa.Connection, uid: int | None) -> Sequence[tuple[Row, int]]:
 def find(connection: sa.Connection, ids: Iterable[int]) -> list[Row]:
     """These targets, in this order; raises NotFound."""
     ids = list(ids)
-    there = {row.id: row for row in connection.execute(sa.select(targets).where(targets.c.id.in_(ids)))}
+    possible = [number for number in ids if 0 < number < 2**63]
+    there = {row.id: row for row in connection.execute(sa.select(targets).where(targets.c.id.in_(possible)))}
     if missing := [number for number in ids if number not in there]:
         raise NotFound(f"there is no target {missing[0]}: labsched notify list")
     return [there[number] for number in ids]

@@ -5,6 +5,7 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import labsched
 from labsched.core.model import Retry
 from labsched.core.states import Outcome, State
 from labsched.engines import rundir
+from labsched.errors import Refused
 from labsched.wire.events import Events
 from labsched.wire.messages import Event, Jobs, Pools, Pruned, Reloaded, Targets
 from labsched.wire.requests import Edit, NotifyAdd, NotifyPick, PoolSet, Prune, Reload
@@ -134,8 +136,9 @@ def stuck(it: World) -> None:
 def still(it: World) -> None:
     it.client.post("pools/CPU", PoolSet(paused=False), Pools)
     left = [row.id for row in it.status(limit=1000).jobs if row.state != "ended"]
-    if left:
-        it.verb("cancel", *left)
+    for number in left:
+        with suppress(Refused):  # it has ended by now
+            it.verb("cancel", number)
     ended(it, "true")
 
 
