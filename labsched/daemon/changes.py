@@ -142,7 +142,6 @@ class Changes:
         person = request[PERSON]
         async with self.desk.body(request, requests.Edit) as asked:
             numbers = await self._edit(asked, person)
-        point("verb.committed", numbers)
 
         async def touched() -> wire.Jobs:
             return wire.Jobs(await self.desk.many_rows(numbers, person))

@@ -247,7 +247,7 @@ import shutil, sqlite3, sys
 from pathlib import Path
 from labsched.store import upgrade
 then = Path({str(tmp_path / "then")!r})
-shutil.copytree(upgrade.MIGRATIONS, then, ignore=shutil.ignore_patterns("__pycache__", "000[2-9]_*"))
+shutil.copytree(upgrade.MIGRATIONS, then, ignore=shutil.ignore_patterns("__pycache__", "000[2-9]_*", "00[1-9]?_*"))
 upgrade.MIGRATIONS = then
 upgrade.upgrade(Path(sys.argv[1]))
 c = sqlite3.connect(sys.argv[1])
