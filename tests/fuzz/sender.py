@@ -125,7 +125,7 @@ class Sender:
             if len(sentence.split()) < 3 or "Traceback" in sentence:
                 raise Wrong(f"{status} without a sentence: {body[:300]!r}")
         elif status == 201:
-            self.numbers = [*self.numbers, *(job["id"] for job in json.loads(body)["jobs"])][-200:]
+            self.numbers = [*self.numbers, *(job["id"] for job in json.loads(body).get("jobs", ()))][-200:]
 
     def _status(self, status: int, body: bytes) -> None:
         self.seen[str(status)] += 1
